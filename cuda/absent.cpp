@@ -1,0 +1,3 @@
+#include "device.h"
+
+const char* cudaUnusable() { return "this build has no CUDA kernels"; }

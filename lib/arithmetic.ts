@@ -1,0 +1,38 @@
+// Scalar arithmetic in the dtype of a variable, once a step: float32 rounds after each operation and flushes denormals,
+// as TensorFlow does on the CPU; float64 is JavaScript's own.
+import type { Dtype } from './native.ts';
+
+export interface Arithmetic {
+  /** A Python number that enters an expression of this dtype. */
+  round(x: number): number;
+  add(a: number, b: number): number;
+  sub(a: number, b: number): number;
+  mul(a: number, b: number): number;
+  div(a: number, b: number): number;
+  sqrt(x: number): number;
+  /** Correctly rounded but for rare last bits, like TensorFlow's power of a scalar. */
+  pow(base: number, exponent: number): number;
+}
+
+// The least magnitude that, rounded to 24 bits, reaches the smallest normal float32.
+const leastNormal = 2 ** -126 - 2 ** -151;
+
+/** The float32 nearest to x, or a zero of x's sign where that is denormal. Exact for any float32 sum or product x. */
+export const flush = (x: number): number => (Math.abs(x) < leastNormal ? x * 0 : Math.fround(x));
+
+function rounding(round: (x: number) => number): Arithmetic {
+  return {
+    round,
+    add: (a, b) => round(a + b),
+    sub: (a, b) => round(a - b),
+    mul: (a, b) => round(a * b),
+    div: (a, b) => round(a / b),
+    sqrt: (x) => round(Math.sqrt(x)),
+    pow: (base, exponent) => round(Math.pow(base, exponent)),
+  };
+}
+
+export const arithmetics: Readonly<Record<Dtype, Arithmetic>> = {
+  float32: rounding(flush),
+  float64: rounding((x) => x),
+};

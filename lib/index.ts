@@ -1,0 +1,73 @@
+// Every public name, one list.
+import { registerBuiltins } from './configurable.ts';
+import { Adam } from './optimizers/adam.ts';
+import { AdamW } from './optimizers/adamw.ts';
+import { Nadam } from './optimizers/nadam.ts';
+import { SGD } from './optimizers/sgd.ts';
+import { CosineDecay } from './schedules/cosine_decay.ts';
+import { CosineDecayRestarts } from './schedules/cosine_decay_restarts.ts';
+import {
+  CyclicalLearningRate,
+  ExponentialCyclicalLearningRate,
+  Triangular2CyclicalLearningRate,
+  TriangularCyclicalLearningRate,
+} from './schedules/cyclical_learning_rate.ts';
+import { ExponentialDecay } from './schedules/exponential_decay.ts';
+import { InverseTimeDecay } from './schedules/inverse_time_decay.ts';
+import { OneCycle } from './schedules/one_cycle.ts';
+import { PiecewiseConstantDecay } from './schedules/piecewise_constant_decay.ts';
+import { PolynomialDecay } from './schedules/polynomial_decay.ts';
+import { PowerDecay } from './schedules/power_decay.ts';
+import { Sequential } from './schedules/sequential.ts';
+import { WarmUp } from './schedules/warm_up.ts';
+
+registerBuiltins('keras.optimizers', [SGD, Adam, AdamW, Nadam]);
+registerBuiltins('keras.optimizers.schedules', [
+  ExponentialDecay,
+  PiecewiseConstantDecay,
+  PolynomialDecay,
+  InverseTimeDecay,
+  CosineDecay,
+  CosineDecayRestarts,
+]);
+registerBuiltins(
+  'tensorflow_addons.optimizers',
+  [
+    CyclicalLearningRate,
+    TriangularCyclicalLearningRate,
+    Triangular2CyclicalLearningRate,
+    ExponentialCyclicalLearningRate,
+  ],
+  'Addons',
+);
+registerBuiltins('keras_optimizers', [PowerDecay, OneCycle, WarmUp, Sequential], 'keras_optimizers');
+
+export { Adam, AdamW, Nadam, SGD };
+export {
+  CosineDecay,
+  CosineDecayRestarts,
+  CyclicalLearningRate,
+  ExponentialCyclicalLearningRate,
+  ExponentialDecay,
+  InverseTimeDecay,
+  OneCycle,
+  PiecewiseConstantDecay,
+  PolynomialDecay,
+  PowerDecay,
+  Sequential,
+  Triangular2CyclicalLearningRate,
+  TriangularCyclicalLearningRate,
+  WarmUp,
+};
+export { Optimizer } from './optimizer.ts';
+export { LearningRateSchedule } from './schedules/schedule.ts';
+export { Variable } from './variable.ts';
+export { deserialize, get, register_keras_serializable, serialize } from './configurable.ts';
+
+export type { ErrorCode } from './errors.ts';
+export type { Gradient } from './gradients.ts';
+export type { Config, Configurable, CustomObjects, Serialized } from './configurable.ts';
+export type { LearningRate } from './optimizers/common.ts';
+export type { ScaleFunction } from './schedules/cyclical_learning_rate.ts';
+export type { Trainable } from './state.ts';
+export type { Constraint, FloatArray, Numbers, VariableDtype, VariableOptions } from './variable.ts';

@@ -1,0 +1,76 @@
+// The arguments that every optimizer has: keras/src/optimizers/base_optimizer.py, in the order of its config.
+import {
+  finite,
+  flag,
+  isPlainFunction,
+  nullable,
+  text,
+  type Field,
+  type Options,
+  type Values,
+} from '../configurable.ts';
+import { rangeError } from '../errors.ts';
+import { isSchedule, type LearningRateSchedule } from '../schedules/schedule.ts';
+
+/** A number, a schedule, or a function of the raw counter. */
+export type LearningRate = number | LearningRateSchedule | ((step: number) => number);
+
+const learningRate = (value: number): Field<LearningRate, false> => ({
+  required: false,
+  default: value,
+  expects: 'a finite number, a schedule or a function of the raw counter',
+  is: (x) => typeof x === 'number' || isSchedule(x) || isPlainFunction(x),
+  allows: (x) => typeof x !== 'number' || Number.isFinite(x),
+});
+
+const gradientAccumulationSteps = {
+  ...nullable(finite(0)),
+  expects: 'a number >= 2, 0 or null',
+  allows: (x: number | null) => x === null || x === 0 || (Number.isFinite(x) && x >= 2),
+};
+
+export const common = (learning_rate: number) => ({
+  name: { ...nullable(text('')), expects: 'a string' },
+  learning_rate: learningRate(learning_rate),
+  weight_decay: nullable(finite()),
+  clipnorm: nullable(finite()),
+  global_clipnorm: nullable(finite()),
+  clipvalue: nullable(finite()),
+  use_ema: flag(false),
+  ema_momentum: finite(0.99),
+  ema_overwrite_frequency: nullable(finite()),
+  loss_scale_factor: nullable(finite()),
+  gradient_accumulation_steps: gradientAccumulationSteps,
+  decay: { ...nullable(finite()), ignored: '"decay" is deprecated and has no effect; use a schedule as learning_rate' },
+});
+
+export type CommonFields = ReturnType<typeof common>;
+export type CommonOptions = Options<CommonFields>;
+export type CommonValues = Omit<Values<CommonFields>, 'learning_rate' | 'decay' | 'name'>;
+
+/** What Keras checks of several arguments together. */
+export function checkCommon(who: string, values: Values<CommonFields>): void {
+  const fail = (what: string, got: string): RangeError =>
+    rangeError('ERR_OPT_CONFIG_RANGE', `${who} expects ${what}, got ${got}`);
+  const clips = (['clipnorm', 'global_clipnorm', 'clipvalue'] as const).filter((name) => values[name] !== null);
+  if (clips.length > 1) throw fail('at most one of clipnorm, global_clipnorm and clipvalue', clips.join(' and '));
+  if (!values.use_ema) return;
+  const { ema_momentum, ema_overwrite_frequency: frequency } = values;
+  if (ema_momentum < 0 || ema_momentum > 1) throw fail('ema_momentum to be a number in [0, 1]', `${ema_momentum}`);
+  if (frequency && (frequency < 1 || !Number.isInteger(frequency)))
+    throw fail('ema_overwrite_frequency to be a whole number >= 1, 0 or null', `${frequency}`);
+}
+
+const names = new Map<string, number>();
+
+/** Keras's automatic name: the class name in snake case, from the second one on with a number. */
+export function uniqueName(className: string): string {
+  const name = className
+    .replace(/\W+/g, '')
+    .replace(/(.)([A-Z][a-z]+)/g, '$1_$2')
+    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .toLowerCase();
+  const count = names.get(name) ?? 0;
+  names.set(name, count + 1);
+  return count === 0 ? name : `${name}_${count}`;
+}

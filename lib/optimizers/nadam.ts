@@ -1,0 +1,82 @@
+import type { Arithmetic } from '../arithmetic.ts';
+import { fraction, nonNegative, orCallable, type Field, type Values } from '../configurable.ts';
+import { Optimizer, type Hyper, type Moment, type Running } from '../optimizer.ts';
+import { common } from './common.ts';
+
+const momentumDecay: Field<number | 'Infinity', false> = {
+  required: false,
+  default: 1,
+  expects: 'a number >= 0 or "Infinity"',
+  is: (x) => typeof x === 'number' || x === 'Infinity',
+  allows: (x) => x === 'Infinity' || x >= 0,
+  take: Number,
+  extension: true,
+};
+const own = {
+  beta_1: orCallable(fraction(0.9)),
+  beta_2: orCallable(fraction(0.999)),
+  epsilon: nonNegative(1e-7),
+  momentum_decay: momentumDecay,
+};
+const fields = { ...common(0.001), ...own };
+
+export interface Nadam extends Omit<Values<typeof own>, 'momentum_decay'> {
+  readonly momentum_decay: number;
+}
+
+/**
+ * Adam with Nesterov momentum, openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ. The momentum warms up:
+ * `u_t = beta_1 (1 - 0.5 * 0.96 ** (momentum_decay * t))`. Source: keras/src/optimizers/nadam.py.
+ *
+ * `momentum_decay` is an extension: 1 is Keras, 0.004 is PyTorch's NAdam and Keras's legacy one, Infinity (in a config
+ * "Infinity") is optax's, which has no warm-up. At 1 it is not in the config, so that Keras reads it.
+ *
+ * @example new Nadam({ learning_rate: 0.001, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 })
+ */
+export class Nadam extends Optimizer<typeof fields> {
+  static override readonly fields = fields;
+  static readonly className: string = 'Nadam';
+
+  protected override get rule(): string {
+    return 'nadam';
+  }
+  protected override get blocks() {
+    return [['momentum', 'velocity']];
+  }
+
+  /** The product of the momenta of all steps so far. Keras rounds it in another order than a step's own momentum. */
+  protected override get running(): Running<typeof fields> {
+    return {
+      initial: 1,
+      next: (product, { beta_1 }, step, arithmetic) => {
+        const { round, mul } = arithmetic;
+        return mul(mul(product, round(beta_1)), this.#warmth(step, arithmetic));
+      },
+    };
+  }
+
+  protected override scalars(
+    { beta_1, beta_2, epsilon }: Hyper<typeof fields>,
+    { step, learning_rate, running: product }: Moment,
+    arithmetic: Arithmetic,
+  ) {
+    const { round, sub, mul, pow } = arithmetic;
+    const momentum = mul(round(beta_1), this.#warmth(step, arithmetic));
+    const next_momentum = mul(round(beta_1), this.#warmth(step + 1, arithmetic));
+    return {
+      one_minus_beta_1: sub(1, round(beta_1)),
+      one_minus_beta_2: sub(1, round(beta_2)),
+      next_momentum,
+      one_minus_next_product: sub(1, mul(product, next_momentum)),
+      one_minus_momentum: sub(1, momentum),
+      one_minus_product: sub(1, product),
+      one_minus_beta_2_power: sub(1, pow(round(beta_2), round(step))),
+      learning_rate,
+      epsilon: round(epsilon),
+    };
+  }
+
+  #warmth(step: number, { round, sub, mul, pow }: Arithmetic): number {
+    return sub(1, mul(0.5, pow(round(0.96), mul(round(this.momentum_decay), round(step)))));
+  }
+}

@@ -1,0 +1,28 @@
+import { finite, flag, positive, type Values } from '../configurable.ts';
+import { LearningRateSchedule, named } from './schedule.ts';
+
+const fields = {
+  initial_learning_rate: finite(),
+  decay_steps: positive(),
+  decay_rate: finite(),
+  staircase: flag(false),
+  ...named('ExponentialDecay'),
+};
+
+export interface ExponentialDecay extends Values<typeof fields> {}
+
+/**
+ * `initial_learning_rate * decay_rate ** (step / decay_steps)`; with `staircase`, the quotient is floored.
+ * Source: keras/src/optimizers/schedules/learning_rate_schedule.py.
+ *
+ * @example new ExponentialDecay({ initial_learning_rate: 0.1, decay_steps: 1000, decay_rate: 0.96 })
+ */
+export class ExponentialDecay extends LearningRateSchedule<typeof fields> {
+  static override readonly fields = fields;
+  static readonly className = 'ExponentialDecay';
+
+  override at(step: number): number {
+    const p = step / this.decay_steps;
+    return this.initial_learning_rate * this.decay_rate ** (this.staircase ? Math.floor(p) : p);
+  }
+}

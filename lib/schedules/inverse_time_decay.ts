@@ -1,0 +1,28 @@
+import { finite, flag, positive, type Values } from '../configurable.ts';
+import { LearningRateSchedule, named } from './schedule.ts';
+
+const fields = {
+  initial_learning_rate: finite(),
+  decay_steps: positive(),
+  decay_rate: finite(),
+  staircase: flag(false),
+  ...named('InverseTimeDecay'),
+};
+
+export interface InverseTimeDecay extends Values<typeof fields> {}
+
+/**
+ * `initial_learning_rate / (1 + decay_rate * step / decay_steps)`; with `staircase`, the quotient is floored.
+ * Source: keras/src/optimizers/schedules/learning_rate_schedule.py.
+ *
+ * @example new InverseTimeDecay({ initial_learning_rate: 0.1, decay_steps: 1000, decay_rate: 0.5 })
+ */
+export class InverseTimeDecay extends LearningRateSchedule<typeof fields> {
+  static override readonly fields = fields;
+  static readonly className = 'InverseTimeDecay';
+
+  override at(step: number): number {
+    const p = step / this.decay_steps;
+    return this.initial_learning_rate / (1 + this.decay_rate * (this.staircase ? Math.floor(p) : p));
+  }
+}

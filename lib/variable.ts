@@ -1,0 +1,216 @@
+import { describe, rangeError, stateError, typeError, typedArrayName } from './errors.ts';
+import { addon, type Dtype, type Memory } from './native.ts';
+
+/** The arrays that numbers lie in. */
+export type FloatArray = Float32Array | Float64Array;
+/** An element type of a variable; integers occur in the state of optimizers only. */
+export type VariableDtype = Dtype | 'int64' | 'int32';
+/** Numbers to be copied. */
+export type Numbers = FloatArray | readonly number[];
+/** What `constraint` gets: the live values, to be changed in place or replaced by what it returns. */
+export type Constraint = (value: FloatArray) => Numbers | void;
+
+const arrays = { float32: Float32Array, float64: Float64Array } as const;
+const dtypesOfArrays: Readonly<Record<string, Dtype>> = { Float32Array: 'float32', Float64Array: 'float64' };
+
+/** The dtype of a Float32Array or Float64Array of whatever realm; undefined for anything else. */
+export const dtypeOf = (value: unknown): Dtype | undefined => dtypesOfArrays[typedArrayName(value) ?? ''];
+
+/** Where the numbers of a variable are. */
+export interface Storage {
+  readonly dtype: VariableDtype;
+  readonly length: number;
+  /** What `value` shows. */
+  value(): FloatArray | BigInt64Array;
+  write(data: ArrayLike<number>): void;
+  readonly readOnly?: boolean;
+  /** Library memory that a plan may point into. */
+  readonly memory?: Memory;
+  /** An array of the caller's, whose address a plan asks for at every step. */
+  readonly array?: FloatArray;
+}
+
+/** Library memory shown as a typed array. */
+export function nativeStorage(dtype: Dtype, length: number): Storage & { readonly memory: Memory } {
+  const memory = new addon.Memory(length * arrays[dtype].BYTES_PER_ELEMENT);
+  const view = new arrays[dtype](memory.buffer, 0, length);
+  return { dtype, length, memory, value: () => view, write: (data) => view.set(data) };
+}
+
+/** An array of the caller's, written in place. */
+export function arrayStorage(array: FloatArray, dtype: Dtype): Storage {
+  return { dtype, length: array.length, array, value: () => array, write: (data) => array.set(data) };
+}
+
+/** A number of an optimizer's: float64 inside, shown in its Keras dtype. */
+export function scalarStorage(dtype: VariableDtype, get: () => number, set?: (x: number) => void): Storage {
+  const shown = () => (dtype === 'int64' ? BigInt64Array.of(BigInt(get())) : arrays[dtype as Dtype].of(get()));
+  return { dtype, length: 1, value: shown, write: (data) => set?.(data[0] as number), readOnly: dtype === 'int64' };
+}
+
+export interface VariableOptions {
+  /** Default `[data.length]`; its product must be the number of elements. */
+  readonly shape?: readonly number[];
+  /** Default `variable`, `variable_1`, ...; a path such as `dense/kernel` is welcome. */
+  readonly name?: string;
+  /** Default: that of `data`; `float32` for an array of numbers. */
+  readonly dtype?: Dtype;
+}
+
+// The key to the constructor's other form.
+const internal = Symbol('internal');
+
+let unnamed = 0;
+const nextName = (): string => (unnamed++ === 0 ? 'variable' : `variable_${unnamed - 1}`);
+
+/**
+ * Numbers that an optimizer trains, in 64-byte-aligned memory of the library. Keras's `keras.Variable`.
+ *
+ * @example
+ * const kernel = new Variable(new Float32Array(784 * 128), { shape: [784, 128], name: 'dense/kernel' });
+ * kernel.gradient[0] = 1;
+ */
+export class Variable {
+  readonly shape: readonly number[];
+  /** What identifies it to people and to `exclude_from_weight_decay`: `dense/kernel`. */
+  readonly path: string;
+  readonly dtype: VariableDtype;
+  /** Applied to the values after every step, as in Keras: a function that changes them in place or returns new ones. */
+  constraint: Constraint | null = null;
+  readonly #storage: Storage;
+  #gradient: (Storage & { readonly memory: Memory }) | undefined;
+  #disposed = false;
+
+  /**
+   * @param data copied
+   * @throws TypeError `ERR_OPT_ARRAY_TYPE` for other data; RangeError `ERR_OPT_LENGTH` for a shape that does not fit,
+   *   `ERR_OPT_OOM` when memory is short
+   */
+  constructor(data: Numbers, options?: VariableOptions);
+  /** @internal */
+  constructor(storage: Storage, options: VariableOptions & { readonly [internal]: true });
+  constructor(data: Numbers | Storage, options: VariableOptions & { readonly [internal]?: true } = {}) {
+    this.#storage = options[internal] ? (data as Storage) : copied(data, options.dtype);
+    const { length } = this.#storage;
+    this.shape = Object.freeze(checkShape(options.shape ?? [length], length));
+    this.path = checkName(options.name ?? nextName());
+    this.dtype = this.#storage.dtype;
+  }
+
+  /** The last part of the path. */
+  get name(): string {
+    return this.path.slice(this.path.lastIndexOf('/') + 1);
+  }
+
+  /**
+   * The live values, flat and row-major: what a step writes is seen here, and what is written here the next step uses.
+   * For an optimizer's own numbers (`iteration`, `learning_rate`) a copy.
+   *
+   * @throws Error `ERR_OPT_DISPOSED`
+   */
+  get value(): FloatArray {
+    return this.#open().value() as FloatArray;
+  }
+
+  /**
+   * A gradient of the same shape and dtype, zero at first, allocated on first use: write it and call `apply()` without
+   * arguments.
+   *
+   * @throws Error `ERR_OPT_DISPOSED`; TypeError `ERR_OPT_READ_ONLY` for a variable of an optimizer
+   */
+  get gradient(): FloatArray {
+    const { memory, dtype, length } = this.#open();
+    if (memory === undefined)
+      throw typeError(
+        'ERR_OPT_READ_ONLY',
+        `only variables that own their memory have a gradient, "${this.path}" does not`,
+      );
+    this.#gradient ??= nativeStorage(dtype as Dtype, length);
+    return this.#gradient.value() as FloatArray;
+  }
+
+  /**
+   * Overwrites the values.
+   *
+   * @param data as many numbers as the variable has
+   * @throws TypeError `ERR_OPT_ARRAY_TYPE` for other data, `ERR_OPT_READ_ONLY` for a counter; RangeError `ERR_OPT_LENGTH`
+   */
+  assign(data: Numbers | Variable): void {
+    const storage = this.#open();
+    if (storage.readOnly) throw typeError('ERR_OPT_READ_ONLY', `"${this.path}" is read-only, its optimizer counts it`);
+    storage.write(checkNumbers(`"${this.path}"`, data, storage.length));
+  }
+
+  /** Gives its memory back; `value` arrays that were taken before become empty. Doing it again does nothing. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#storage.memory?.release();
+    this.#gradient?.memory.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** @internal Where the numbers are, for the optimizer. */
+  static storageOf(variable: Variable): Storage {
+    return variable.#open();
+  }
+
+  #open(): Storage {
+    if (this.#disposed) throw stateError('ERR_OPT_DISPOSED', `variable "${this.path}" has been disposed of`);
+    return this.#storage;
+  }
+}
+
+/** A variable over existing storage. */
+export const variableOver = (storage: Storage, options: VariableOptions = {}): Variable =>
+  new Variable(storage, { ...options, [internal]: true });
+
+function copied(data: unknown, dtype: Dtype | undefined): Storage {
+  if (dtype !== undefined && !Object.hasOwn(arrays, dtype))
+    throw rangeError('ERR_OPT_CONFIG_RANGE', `Variable expects dtype to be float32 or float64, got ${describe(dtype)}`);
+  const numbers = checkNumbers('Variable', data);
+  const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', numbers.length);
+  storage.write(numbers);
+  return storage;
+}
+
+function checkShape(shape: unknown, length: number): number[] {
+  const dimensions = Array.isArray(shape) ? [...(shape as unknown[])] : [NaN];
+  const fits = dimensions.every((n) => Number.isSafeInteger(n) && (n as number) >= 0);
+  if (!fits || (dimensions as number[]).reduce((product, n) => product * n, 1) !== length)
+    throw rangeError(
+      'ERR_OPT_LENGTH',
+      `Variable expects a shape of ${length} elements in all, got ${Array.isArray(shape) ? JSON.stringify(shape) : describe(shape)}`,
+    );
+  return dimensions as number[];
+}
+
+function checkName(name: unknown): string {
+  if (typeof name === 'string') return name;
+  throw typeError('ERR_OPT_CONFIG_TYPE', `Variable expects name to be a string, got ${describe(name)}`);
+}
+
+/** Numbers in a Float32Array, a Float64Array, a Variable or an array; `who` expects `length` of them. */
+export function checkNumbers(who: string, data: unknown, length?: number): Numbers {
+  const numbers = data instanceof Variable ? data.value : data;
+  const list = Array.isArray(numbers);
+  if (!list && dtypeOf(numbers) === undefined)
+    throw typeError(
+      'ERR_OPT_ARRAY_TYPE',
+      `${who} expects a Float32Array, a Float64Array or an array of numbers, got ${describe(numbers)}`,
+    );
+  const found = (numbers as Numbers).length;
+  if (length !== undefined && found !== length)
+    throw rangeError('ERR_OPT_LENGTH', `${who} expects ${length} elements, got ${found}`);
+  if (list) checkElements(who, numbers);
+  return numbers as Numbers;
+}
+
+function checkElements(who: string, list: readonly unknown[]): void {
+  for (let i = 0; i < list.length; i++)
+    if (typeof list[i] !== 'number')
+      throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects numbers, got ${describe(list[i])} at index ${i}`);
+}

@@ -1,0 +1,29 @@
+#include "backends.h"
+
+#include "../cuda/device.h"
+
+extern const Kernels kBaseline, kAvx2, kAvx512;
+
+namespace {
+#if defined(__x86_64__)
+const char* noAvx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+                 __builtin_cpu_supports("avx512dq")
+             ? nullptr
+             : "this processor has no AVX-512 (f, vl, bw, dq)";
+}
+const char* noAvx2() { return __builtin_cpu_supports("avx2") ? nullptr : "this processor has no AVX2"; }
+#else
+const char* noAvx512() { return "this processor is not an x86-64"; }
+const char* noAvx2() { return noAvx512(); }
+#endif
+const char* never() { return nullptr; }
+}  // namespace
+
+const Backend kBackends[] = {
+    {"avx512", noAvx512, &kAvx512},
+    {"avx2", noAvx2, &kAvx2},
+    {"baseline", never, &kBaseline},
+    {"cuda", cudaUnusable, nullptr},
+};
+const int kBackendCount = sizeof(kBackends) / sizeof(*kBackends);

@@ -1,0 +1,60 @@
+// What JavaScript asks the addon for: the rules with the names of their slots and scalars, the backends, the controls of
+// a pass, and the classes Memory and Plan. lib/native.ts types it.
+#include "../backends.h"
+#include "binding.h"
+
+void fail(Napi::Error error, const char* code) {
+  error.Set("code", code);
+  throw error;
+}
+
+namespace {
+
+template <class List>
+Napi::Array strings(Napi::Env env, const List& list, size_t count) {
+  Napi::Array array = Napi::Array::New(env, count);
+  for (size_t i = 0; i < count; ++i) array.Set(uint32_t(i), list[i]);
+  return array;
+}
+
+template <class Rule>
+void describe(Napi::Array rules) {
+  Napi::Object rule = Napi::Object::New(rules.Env());
+  rule.Set("name", Rule::name);
+  rule.Set("slots", strings(rules.Env(), Rule::slots.at, Rule::slots.size));
+  rule.Set("scalars", strings(rules.Env(), Rule::scalars.at, Rule::scalars.size));
+  rules.Set(rules.Length(), rule);
+}
+
+template <class... Rule>
+Napi::Array describeAll(Napi::Env env, RuleList<Rule...>) {
+  Napi::Array rules = Napi::Array::New(env);
+  (describe<Rule>(rules), ...);
+  return rules;
+}
+
+Napi::Array describeBackends(Napi::Env env) {
+  Napi::Array backends = Napi::Array::New(env);
+  for (int i = 0; i < kBackendCount; ++i) {
+    const char* reason = kBackends[i].unusable();
+    Napi::Object backend = Napi::Object::New(env);
+    backend.Set("name", kBackends[i].name);
+    backend.Set("unusable", reason != nullptr ? Napi::String::New(env, reason) : env.Null());
+    backends.Set(uint32_t(i), backend);
+  }
+  return backends;
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("rules", describeAll(env, Rules()));
+  exports.Set("backends", describeBackends(env));
+  exports.Set("controls", strings(env, kControls, sizeof(kControls) / sizeof(*kControls)));
+  exports.Set("controlSize", double(sizeof(Control) / sizeof(double)));
+  exports.Set("Memory", MemoryHandle::define(env));
+  exports.Set("Plan", definePlan(env));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(keras_optimizers, init)

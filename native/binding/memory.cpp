@@ -1,0 +1,56 @@
+#include <cmath>
+#include <new>
+
+#include "binding.h"
+
+namespace {
+constexpr napi_type_tag kTag = {0x6b65726173206f70, 0x74206d656d6f7279};
+constexpr double kMaxBytes = 9007199254740992;
+}  // namespace
+
+Napi::Function MemoryHandle::define(Napi::Env env) {
+  return DefineClass(env, "Memory",
+                     {InstanceAccessor<&MemoryHandle::buffer>("buffer"), InstanceMethod<&MemoryHandle::release>("release")});
+}
+
+MemoryHandle::MemoryHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  const double bytes = info[0].As<Napi::Number>().DoubleValue();
+  if (!(bytes >= 0 && bytes < kMaxBytes && bytes == std::floor(bytes)))
+    fail(Napi::RangeError::New(info.Env(), "Memory expects a whole number of bytes"), "ERR_OPT_TOO_LARGE");
+  try {
+    memory_ = std::make_shared<Memory>(size_t(bytes));
+  } catch (const std::bad_alloc&) {
+    fail(Napi::RangeError::New(info.Env(), "out of memory: " + std::to_string(size_t(bytes)) + " bytes could not be allocated"),
+         "ERR_OPT_OOM");
+  }
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+}
+
+SharedMemory MemoryHandle::from(const Napi::Value& value) {
+  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kTag))
+    fail(Napi::TypeError::New(value.Env(), "expected a Memory"), "ERR_OPT_ARRAY_TYPE");
+  SharedMemory memory = Unwrap(value.As<Napi::Object>())->memory_;
+  if (!memory) fail(Napi::Error::New(value.Env(), "this memory has been disposed of"), "ERR_OPT_DISPOSED");
+  return memory;
+}
+
+// The ArrayBuffer shares the memory: it stays valid after release(), which detaches it, and after a transfer.
+Napi::Value MemoryHandle::buffer(const Napi::CallbackInfo& info) {
+  if (!buffer_.IsEmpty()) return buffer_.Value();
+  SharedMemory memory = from(info.This());
+  Napi::MemoryManagement::AdjustExternalMemory(info.Env(), int64_t(memory->bytes));
+  const auto drop = [](Napi::Env env, void*, SharedMemory* shared) {
+    Napi::MemoryManagement::AdjustExternalMemory(env, -int64_t((*shared)->bytes));
+    delete shared;
+  };
+  Napi::ArrayBuffer buffer =
+      Napi::ArrayBuffer::New(info.Env(), memory->data, memory->bytes, drop, new SharedMemory(memory));
+  buffer_ = Napi::Reference<Napi::ArrayBuffer>::New(buffer, 1);
+  return buffer;
+}
+
+void MemoryHandle::release(const Napi::CallbackInfo&) {
+  if (!buffer_.IsEmpty() && !buffer_.Value().IsDetached()) buffer_.Value().Detach();
+  buffer_.Reset();
+  memory_.reset();
+}

@@ -1,0 +1,130 @@
+#include "../plan.h"
+
+#include "binding.h"
+
+namespace {
+
+uint32_t integer(const Napi::Object& object, const char* name, uint32_t limit) {
+  const double value = object.Get(name).As<Napi::Number>().DoubleValue();
+  if (!(value >= 0 && value < limit && value == uint32_t(value)))
+    fail(Napi::RangeError::New(object.Env(), std::string(name) + " is out of range"), "ERR_OPT_CONFIG_RANGE");
+  return uint32_t(value);
+}
+
+std::vector<Source> sourcesOf(const Napi::Array& list, int& arrays) {
+  std::vector<Source> sources(list.Length());
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const Napi::Value source = list.Get(i);
+    if (source.IsNumber()) {
+      sources[i].late = source.As<Napi::Number>().Int32Value();
+      arrays = std::max(arrays, sources[i].late + 1);
+    } else {
+      sources[i].memory = MemoryHandle::from(source);
+    }
+  }
+  return sources;
+}
+
+template <class... Rule>
+constexpr size_t slotsOf(RuleList<Rule...>, int rule) {
+  constexpr int slots[] = {decltype(Rule::slots)::size...};
+  return size_t(slots[rule]);
+}
+
+Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
+  Pass pass;
+  pass.rule = int(integer(object, "rule", Rules::size));
+  pass.dtype = Dtype(integer(object, "dtype", kDtypes));
+  const Napi::Array tensors = object.Get("tensors").As<Napi::Array>();
+  for (uint32_t i = 0; i < tensors.Length(); ++i) {
+    const Napi::Object from = tensors.Get(i).As<Napi::Object>();
+    Tensor tensor = {};
+    tensor.multiplier = tensor.divisor = 1;
+    tensor.length = size_t(from.Get("length").As<Napi::Number>().DoubleValue());
+    tensor.variable = integer(from, "variable", variables);
+    tensor.decay = from.Get("decay").ToBoolean();
+    const std::vector<Source> sources = sourcesOf(from.Get("sources").As<Napi::Array>(), arrays);
+    const size_t size = pass.dtype == kFloat32 ? 4 : 8;
+    bool fits = sources.size() == 2 + slotsOf(Rules(), pass.rule);
+    for (const Source& source : sources) fits = fits && (!source.memory || source.memory->bytes / size >= tensor.length);
+    if (!fits) fail(Napi::RangeError::New(object.Env(), "a tensor does not fit its rule or its memory"), "ERR_OPT_LENGTH");
+    const int needs = from.Get("needs").As<Napi::Number>().Int32Value();
+    arrays = std::max(arrays, needs + 1);
+    pass.add(tensor, sources, needs);
+  }
+  return pass;
+}
+
+// Bare Node-API: a wrapper object an element would cost five times as much.
+Array arrayOf(napi_env env, napi_value list, uint32_t index) {
+  napi_value value, buffer;
+  napi_valuetype type;
+  Array array;
+  if (napi_get_element(env, list, index, &value) != napi_ok || napi_typeof(env, value, &type) != napi_ok) return array;
+  if (type == napi_null || type == napi_undefined) return array;
+  napi_typedarray_type kind;
+  size_t offset;
+  if (napi_get_typedarray_info(env, value, &kind, &array.length, &array.data, &buffer, &offset) != napi_ok ||
+      (kind != napi_float32_array && kind != napi_float64_array))
+    fail(Napi::TypeError::New(env, "arrays[" + std::to_string(index) + "] is no Float32Array or Float64Array"),
+         "ERR_OPT_ARRAY_TYPE");
+  array.dtype = kind == napi_float32_array ? kFloat32 : kFloat64;
+  array.absent = false;
+  return array;
+}
+
+class PlanHandle : public Napi::ObjectWrap<PlanHandle> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Plan", {InstanceMethod<&PlanHandle::run>("run")});
+  }
+
+  // new Plan(backend index, passes, number of variables)
+  explicit PlanHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    const int backend = info[0].As<Napi::Number>().Int32Value();
+    if (backend < 0 || backend >= kBackendCount || kBackends[backend].unusable() != nullptr)
+      fail(Napi::Error::New(info.Env(), "this backend cannot run here"), "ERR_OPT_CONFIG_RANGE");
+    const uint32_t variables = info[2].As<Napi::Number>().Uint32Value();
+    const Napi::Array list = info[1].As<Napi::Array>();
+    std::vector<Pass> passes;
+    int arrays = 0;
+    for (uint32_t i = 0; i < list.Length(); ++i) passes.push_back(passOf(list.Get(i).As<Napi::Object>(), variables, arrays));
+    controls_ = passes.size() * sizeof(Control) / sizeof(double);
+    arrays_.resize(size_t(arrays));
+    plan_ = std::make_unique<Plan>(*kBackends[backend].kernels, std::move(passes), variables);
+  }
+
+ private:
+  // run(control: Float64Array, arrays): number; the addresses are taken here, after the last user code has run.
+  Napi::Value run(const Napi::CallbackInfo& info) {
+    const Napi::Float64Array control = info[0].As<Napi::Float64Array>();
+    if (!info[0].IsTypedArray() || control.TypedArrayType() != napi_float64_array || control.ElementLength() != controls_)
+      fail(Napi::TypeError::New(info.Env(), "run expects " + std::to_string(controls_) + " float64 controls"),
+           "ERR_OPT_ARRAY_TYPE");
+    for (size_t i = 0; i < arrays_.size(); ++i) arrays_[i] = arrayOf(info.Env(), info[1], uint32_t(i));
+    try {
+      plan_->bind(arrays_);
+    } catch (const BindError& error) {
+      bindFailed(info.Env(), error);
+    }
+    const double* from = control.Data();
+    for (Pass& pass : plan_->passes()) {
+      std::copy(from, from + sizeof(Control) / sizeof(double), reinterpret_cast<double*>(&pass.control));
+      from += sizeof(Control) / sizeof(double);
+    }
+    return Napi::Number::New(info.Env(), plan_->run());
+  }
+
+  [[noreturn]] static void bindFailed(Napi::Env env, const BindError& error) {
+    if (error.kind == BindError::kType) fail(Napi::TypeError::New(env, error.message), "ERR_OPT_ARRAY_TYPE");
+    fail(Napi::RangeError::New(env, error.message), error.kind == BindError::kAlias ? "ERR_OPT_ALIAS" : "ERR_OPT_LENGTH");
+  }
+
+  std::unique_ptr<Plan> plan_;
+  std::vector<Array> arrays_;
+  size_t controls_ = 0;
+};
+
+}  // namespace
+
+Napi::Function definePlan(Napi::Env env) { return PlanHandle::define(env); }

@@ -1,0 +1,14 @@
+// The table of functions that an instruction set fills: every rule for every dtype, and the reductions.
+#pragma once
+#include "rules.h"
+#include "work.h"
+
+struct Kernels {
+  // Updates tensor's elements begin .. begin + length.
+  using Update = void (*)(const Tensor& tensor, size_t begin, size_t length, const Control& control);
+  // Sum of squares of one block of g / unscale; length <= kBlock.
+  using SumOfSquares = double (*)(const void* g, size_t length, double unscale);
+
+  Update update[Rules::size][kDtypes];
+  SumOfSquares sumOfSquares[kDtypes];
+};

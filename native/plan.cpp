@@ -1,0 +1,130 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "flush.h"
+#include "reduce.h"
+
+namespace {
+
+const char* const kDtypeNames[] = {"float32", "float64"};
+constexpr size_t kSizes[] = {4, 8};
+
+size_t blocksOf(size_t length) { return (length + kBlock - 1) / kBlock; }
+
+void*& slotOf(Tensor& tensor, size_t source) {
+  return source == 0 ? tensor.p : source == 1 ? const_cast<void*&>(tensor.g) : tensor.slots[source - 2];
+}
+
+void check(const Array& array, int index, const Tensor& tensor, Dtype dtype) {
+  const std::string name = "arrays[" + std::to_string(index) + "]";
+  if (array.absent) throw BindError{BindError::kType, name + " is missing"};
+  if (array.dtype != dtype)
+    throw BindError{BindError::kType, name + " is a " + kDtypeNames[array.dtype] + " array, its tensor is " + kDtypeNames[dtype]};
+  if (array.length != tensor.length)
+    throw BindError{BindError::kLength, name + " has " + std::to_string(array.length) + " elements, its tensor has " +
+                                            std::to_string(tensor.length)};
+}
+
+// The loops are compiled on the promise that the arrays of a tensor do not overlap.
+void checkApart(Tensor& tensor, size_t sources, size_t bytes) {
+  for (size_t i = 0; i < sources; ++i)
+    for (size_t j = 0; j < i; ++j) {
+      const char *a = static_cast<char*>(slotOf(tensor, i)), *b = static_cast<char*>(slotOf(tensor, j));
+      if (a != nullptr && b != nullptr && a < b + bytes && b < a + bytes)
+        throw BindError{BindError::kAlias, "two arrays of variable " + std::to_string(tensor.variable) + " overlap in memory"};
+    }
+}
+
+bool clips(const Pass& pass) {
+  return pass.control.active != 0 && (pass.control.clipnorm > 0 || pass.control.global_clipnorm > 0);
+}
+
+template <class T>
+void setFactors(Pass& pass, const std::vector<double>& squares, double total) {
+  const Control& c = pass.control;
+  const FlushDenormals flush(pass.dtype);
+  for (Tensor& tensor : pass.tensors) {
+    const Factor factor =
+        c.clipnorm > 0 ? clipFactor<T>(squares[tensor.variable], c.clipnorm) : globalClipFactor<T>(total, c.global_clipnorm);
+    tensor.multiplier = factor.multiplier;
+    tensor.divisor = factor.divisor;
+  }
+}
+
+}  // namespace
+
+void Pass::add(Tensor tensor, std::vector<Source> from, int need) {
+  for (size_t i = 0; i < from.size(); ++i)
+    if (from[i].memory) slotOf(tensor, i) = from[i].memory->data;
+  for (size_t begin = 0; begin < tensor.length; begin += kChunk)
+    chunks.push_back({uint32_t(tensors.size()), begin, std::min(kChunk, tensor.length - begin)});
+  tensors.push_back(tensor);
+  sources.push_back(std::move(from));
+  needs.push_back(need);
+}
+
+Plan::Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables)
+    : kernels_(kernels), passes_(std::move(passes)), squares_(variables) {
+  size_t longest = 0;
+  for (const Pass& pass : passes_)
+    for (const Tensor& tensor : pass.tensors) longest = std::max(longest, tensor.length);
+  partials_.resize(blocksOf(longest));
+}
+
+void Plan::bind(const std::vector<Array>& arrays) {
+  for (Pass& pass : passes_)
+    for (size_t t = 0; t < pass.tensors.size(); ++t) {
+      const std::vector<Source>& sources = pass.sources[t];
+      const int needed = pass.needs[t];
+      pass.tensors[t].skip = needed >= 0 && arrays[size_t(needed)].absent;
+      if (pass.tensors[t].skip) continue;
+      bool changed = false;
+      for (size_t i = 0; i < sources.size(); ++i) {
+        if (sources[i].late < 0) continue;
+        const Array& array = arrays[size_t(sources[i].late)];
+        check(array, sources[i].late, pass.tensors[t], pass.dtype);
+        slotOf(pass.tensors[t], i) = array.data;
+        changed = true;
+      }
+      if (changed) checkApart(pass.tensors[t], sources.size(), pass.tensors[t].length * kSizes[pass.dtype]);
+    }
+}
+
+// Sums of squares of every gradient that is clipped by norm, then the factors of each.
+double Plan::clip() {
+  std::fill(squares_.begin(), squares_.end(), 0.0);
+  for (const Pass& pass : passes_) {
+    if (!clips(pass)) continue;
+    const FlushDenormals flush(pass.dtype);
+    for (const Tensor& tensor : pass.tensors) {
+      if (tensor.skip) continue;
+      for (size_t block = 0; block < blocksOf(tensor.length); ++block)
+        partials_[block] = kernels_.sumOfSquares[pass.dtype](
+            static_cast<const char*>(tensor.g) + block * kBlock * kSizes[pass.dtype],
+            std::min(kBlock, tensor.length - block * kBlock), pass.control.unscale);
+      squares_[tensor.variable] = foldPairwise(partials_.data(), blocksOf(tensor.length));
+    }
+  }
+  double total = 0;
+  for (const double sum : squares_) total += sum;
+  for (Pass& pass : passes_)
+    if (clips(pass)) (pass.dtype == kFloat32 ? setFactors<float> : setFactors<double>)(pass, squares_, total);
+  return std::sqrt(total);
+}
+
+double Plan::run() {
+  double norm = -1;
+  for (Pass& pass : passes_) {
+    if (pass.control.active == 0) continue;
+    if (norm < 0 && clips(pass)) norm = clip();
+    const FlushDenormals flush(pass.dtype);
+    const Kernels::Update update = kernels_.update[pass.rule][pass.dtype];
+    for (const Chunk& chunk : pass.chunks) {
+      const Tensor& tensor = pass.tensors[chunk.tensor];
+      if (!tensor.skip) update(tensor, chunk.begin, chunk.length, pass.control);
+    }
+  }
+  return norm;
+}
