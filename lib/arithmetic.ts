@@ -4,14 +4,14 @@ import type { Dtype } from './native.ts';
 
 export interface Arithmetic {
   /** A Python number that enters an expression of this dtype. */
-  round(x: number): number;
-  add(a: number, b: number): number;
-  sub(a: number, b: number): number;
-  mul(a: number, b: number): number;
-  div(a: number, b: number): number;
-  sqrt(x: number): number;
+  round: (x: number) => number;
+  add: (a: number, b: number) => number;
+  sub: (a: number, b: number) => number;
+  mul: (a: number, b: number) => number;
+  div: (a: number, b: number) => number;
+  sqrt: (x: number) => number;
   /** Correctly rounded but for rare last bits, like TensorFlow's power of a scalar. */
-  pow(base: number, exponent: number): number;
+  pow: (base: number, exponent: number) => number;
 }
 
 // The least magnitude that, rounded to 24 bits, reaches the smallest normal float32.

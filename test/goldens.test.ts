@@ -1,0 +1,156 @@
+// Keras 3.15.1's own numbers: every case of the goldens, in float32 to the bit where no norm and no schedule is involved,
+// in float64 against the exact formula.
+import { assert } from 'chai';
+
+import { deserialize, serialize, type Optimizer } from '../lib/index.ts';
+import {
+  bits,
+  distance,
+  numbers,
+  readGolden,
+  replayCase,
+  ulp32,
+  type Case,
+  type GoldenFile,
+  type Problem,
+  type Run,
+} from './golden.ts';
+
+const files = ['sgd', 'adam', 'adamw', 'nadam'];
+
+const isSparse = (c: Case): boolean => c.steps !== undefined;
+const hasNorm = ({ args }: Case): boolean => 'clipnorm' in args || 'global_clipnorm' in args;
+const hasSchedule = ({ args }: Case): boolean => typeof args.learning_rate === 'object';
+/** Where a float32 sum has an order of its own, or the schedule is float64 here and float32 in Keras. */
+const isInexact = (c: Case): boolean => hasNorm(c) || hasSchedule(c);
+
+/**
+ * The tolerance for what is not promised to the bit. Keras's own float32 may be off by |keras - exact|; another rounding of
+ * a rate or a norm moves every step by a relative 1e-5 at most (optimizers.md 7), and the rounding of the variable by
+ * 1/2 ulp a step adds up like a random walk, sqrt(t).
+ */
+function checkClose(
+  who: string,
+  ours: readonly number[],
+  keras: number[],
+  exact: number[],
+  travelled: number,
+  t: number,
+): void {
+  ours.forEach((x, i) => {
+    const expected = keras[i] as number;
+    const bound = Math.abs(expected - (exact[i] as number)) + 1e-5 * travelled + 4 * ulp32(expected) * Math.sqrt(t);
+    assert.isAtMost(Math.abs(x - expected), bound, `${who}[${i}]: ${x}, Keras ${expected}`);
+  });
+}
+
+function checkFloat32(file: GoldenFile, c: Case): void {
+  const problem = file.problems[c.problem] as Problem;
+  const { params, iterations, rates, optimizer, variables } = replayCase(file, c, 'float32');
+  const exact = c.exact64 as Run;
+  c.float32.at.forEach((t, k) =>
+    problem.variables.forEach(({ name, initial }, v) => {
+      const ours = params[k]?.[v] as number[];
+      const keras = numbers(c.float32.params[k]?.[v] ?? []);
+      const who = `${name} after ${t}`;
+      if (!isInexact(c)) return assert.deepEqual(bits(ours), bits(keras), who);
+      const recorded = exact.at.indexOf(t);
+      const truth = recorded < 0 ? keras : numbers(exact.params[recorded]?.[v] ?? []);
+      checkClose(who, ours, keras, truth, distance(keras, initial), t);
+    }),
+  );
+  assert.deepEqual(iterations, c.float32.iterations);
+  checkRates(rates, c.float32.learningRate ?? []);
+  checkState(c, optimizer, variables);
+}
+
+function checkRates(ours: readonly number[], keras: readonly number[]): void {
+  keras.forEach((rate, t) =>
+    assert.closeTo(ours[t] as number, rate, 1e-6 * rate, `learning rate before update ${t + 1}`),
+  );
+}
+
+/** optimizer.variables: Keras's order, paths, shapes, dtypes and, where the run is exact, values. */
+function checkState(
+  c: Case,
+  optimizer: Optimizer,
+  variables: Parameters<Optimizer['finalize_variable_values']>[0],
+): void {
+  const expected = c.float32.variables ?? [];
+  const state = optimizer.variables;
+  const named = (path = '') => path.replace(/^[^/]*/, optimizer.name);
+  assert.deepEqual(
+    state.map(({ path, shape, dtype }) => ({ path, shape: [...shape], dtype })),
+    expected.map(({ path, shape, dtype }) => ({ path: named(path), shape: [...shape], dtype: dtype as 'float32' })),
+  );
+  if (!isInexact(c))
+    state.forEach(({ path, value }, i) =>
+      assert.deepEqual(bits(Array.from(value, Number)), bits(numbers(expected[i]?.value ?? [])), path),
+    );
+  if (c.finalize !== true || isInexact(c)) return;
+  optimizer.finalize_variable_values(variables);
+  variables.forEach((v, i) => {
+    assert.deepEqual(bits('value' in v ? v.value : v), bits(numbers(c.float32.finalized?.[i] ?? [])), `finalized ${i}`);
+  });
+}
+
+/** 1e-12 of the distance travelled and 1e-13 relative: some hundred roundings of float64. */
+function checkFloat64(file: GoldenFile, c: Case): void {
+  const problem = file.problems[c.problem] as Problem;
+  const exact = c.exact64 as Run;
+  const { params, iterations, optimizer } = replayCase(file, c, 'float64');
+  exact.at.forEach((t, k) =>
+    problem.variables.forEach(({ name, initial }, v) => {
+      const truth = numbers(exact.params[k]?.[v] ?? []);
+      const travelled = distance(truth, initial);
+      (params[k]?.[v] as number[]).forEach((x, i) => {
+        const bound = 1e-12 * travelled + 1e-13 * Math.abs(truth[i] as number);
+        assert.isAtMost(Math.abs(x - (truth[i] as number)), bound, `${name}[${i}] after ${t}: ${x}, exact ${truth[i]}`);
+      });
+    }),
+  );
+  assert.deepEqual(iterations, exact.iterations);
+  optimizer.variables.forEach(({ path, shape, dtype, value }, i) => {
+    const expected = exact.variables?.[i];
+    assert.deepEqual([...shape], [...(expected?.shape ?? [])], path);
+    assert.equal(dtype, expected?.dtype, path);
+    const truth = numbers(expected?.value ?? []);
+    const size = distance(
+      truth,
+      truth.map(() => 0),
+    );
+    Array.from(value, Number).forEach((x, k) => assert.closeTo(x, truth[k] as number, 1e-12 * size + 1e-300, path));
+  });
+}
+
+for (const name of files) {
+  describe(`goldens of ${name}`, () => {
+    const file = readGolden(name);
+    const cases = file.cases.filter((c) => !isSparse(c));
+    it('are all read but for sparse gradients, which come later', () => {
+      assert.isAtLeast(cases.length, 9);
+      assert.lengthOf(file.cases, cases.length + 2);
+    });
+    for (const c of cases) {
+      it(`${c.id}: float32 ${isInexact(c) ? 'close to' : 'has'} Keras's bits`, () => checkFloat32(file, c));
+      it(`${c.id}: float64 is the exact formula`, () => checkFloat64(file, c));
+      it(`${c.id}: serialize and deserialize agree with Keras's config`, () => checkConfig(c));
+    }
+  });
+}
+
+/** Keras echoes a numeric learning rate through float32; ours stays as it was given. */
+function checkConfig(c: Case): void {
+  const { name } = c.config.config;
+  const optimizer = deserialize({ class_name: c.class, config: { ...c.args, name } }) as Optimizer;
+  const rate = c.config.config.learning_rate;
+  const config =
+    typeof rate === 'number'
+      ? { ...c.config.config, learning_rate: c.args.learning_rate ?? optimizer.learning_rate }
+      : c.config.config;
+  if (typeof rate === 'number') assert.equal(Math.fround(optimizer.learning_rate), rate);
+  // as text: the order of the keys is Keras's too
+  assert.equal(JSON.stringify(serialize(optimizer)), JSON.stringify({ ...c.config, config }));
+  assert.deepEqual(serialize(deserialize(serialize(optimizer))), serialize(optimizer));
+  assert.deepEqual(serialize(deserialize(c.config)).config, { ...c.config.config });
+}
