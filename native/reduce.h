@@ -41,7 +41,7 @@ struct Factor {
   double multiplier, divisor;  // g <- g multiplier / divisor
 };
 
-// Exponents within which g * multiplier and 1 / norm stay in T's range.
+// Exponents within which g * clip, 1 / norm and clip / norm stay in T's range.
 template <class T>
 constexpr int kSafe = sizeof(T) == 4 ? 100 : 900;
 
@@ -50,7 +50,8 @@ RULE int exponentOf(double x) { return x > 0 ? __builtin_ilogb(x) : 0; }
 template <class T>
 RULE bool isExtreme(double norm, double clip) {
   const int n = exponentOf(norm), c = exponentOf(clip), safe = kSafe<T>;
-  return norm - norm == 0 && (n > safe || n < -safe || c > safe || c < -safe || n + c > safe || n + c < -safe);
+  const bool outside = n > safe || n < -safe || c > safe || c < -safe || n + c > safe || n + c < -safe || n - c > safe;
+  return outside && norm - norm == 0;
 }
 
 // min(1, clip / norm) as a fraction that keeps every |g| <= norm in T's range: g multiplier is near 1, or near 2^24 where

@@ -1,0 +1,163 @@
+// Every rule, on every instruction set, as every dtype: the bits of the plain JavaScript oracle, at every boundary of
+// length and alignment, on every kind of number, and not a word outside the arrays.
+import { assert } from 'chai';
+
+import { addon, newPlan, ruleNamed, useBackend, type Dtype } from '../lib/native.ts';
+import { oracleElement, oracleRules, type OraclePrelude } from './oracle.ts';
+import { backends, random, wildNumber, words, type Random } from './random.ts';
+
+const types = { float32: Float32Array, float64: Float64Array };
+type FloatArray = Float32Array | Float64Array;
+
+interface Setting {
+  readonly rule: string;
+  readonly dtype: Dtype;
+  readonly length: number;
+  readonly prelude: Omit<OraclePrelude, 'multiplier' | 'divisor'>;
+  /** Elements between a 64-byte boundary and each array. */
+  readonly offset: number;
+}
+
+const guard = 1234.5;
+const guards = 24; // elements before and after, more than the widest vector
+
+/** An array at an offset in a larger one that is full of guard words. */
+function guarded(dtype: Dtype, values: readonly number[], offset: number): { whole: FloatArray; array: FloatArray } {
+  const whole = new types[dtype](guards + offset + values.length + guards).fill(guard);
+  const array = whole.subarray(guards + offset, guards + offset + values.length);
+  array.set(values);
+  return { whole, array };
+}
+
+const scalarsOf = (dtype: Dtype, rule: string, next: Random): number[] =>
+  ruleNamed(rule).info.scalars.map(() => new types[dtype]([0.01 + 0.98 * next()])[0] as number);
+
+/** Runs one pass whose arrays are all JavaScript's, and returns the words of each afterwards. */
+function run(backend: string, setting: Setting, values: readonly number[][], scalars: readonly number[]): string[][] {
+  const before = useBackend(backend);
+  const { rule, dtype, length, prelude, offset } = setting;
+  const arrays = values.map((list) => guarded(dtype, list, offset));
+  const tensor = {
+    variable: 0,
+    length,
+    decay: prelude.decay !== undefined,
+    needs: -1,
+    sources: arrays.map((_, i) => i),
+  };
+  const plan = newPlan([{ rule: ruleNamed(rule).id, dtype: dtype === 'float32' ? 0 : 1, tensors: [tensor] }], 1);
+  useBackend(before);
+  const fields = { active: 1, ...prelude, ...prelude.decay };
+  const control = new Float64Array(addon.controlSize);
+  control.set(addon.controls.map((name) => (fields as unknown as Record<string, number>)[name] ?? 0));
+  control.set(scalars, addon.controls.length);
+  plan.run(
+    control,
+    arrays.map(({ array }) => array),
+  );
+  for (const { whole } of arrays) {
+    const outside = [...whole.slice(0, guards + offset), ...whole.slice(guards + offset + length)];
+    assert.isTrue(
+      outside.every((word) => word === guard),
+      `${backend} wrote outside of an array`,
+    );
+  }
+  return arrays.map(({ array }) => words(array));
+}
+
+function expected(
+  { rule, dtype, prelude }: Setting,
+  values: readonly number[][],
+  scalars: readonly number[],
+): string[][] {
+  const arrays = values.map((list) => new types[dtype](list));
+  const [p, g, ...slots] = arrays;
+  const whole = { multiplier: 1, divisor: 1, ...prelude };
+  p?.forEach((_, i) => {
+    const element = arrays.map((array) => array[i] as number);
+    const [pNext, ...next] = oracleElement(dtype, rule, whole, element, scalars);
+    p[i] = pNext as number;
+    slots.forEach((slot, s) => (slot[i] = next[s] as number));
+  });
+  return [p, g, ...slots].map((array) => words(array as FloatArray));
+}
+
+function check(setting: Setting, next: Random, number: (next: Random) => number): void {
+  const { rule, dtype, length } = setting;
+  const count = 2 + ruleNamed(rule).info.slots.length;
+  const values = Array.from({ length: count }, () => [...new types[dtype](length)].map(() => number(next)));
+  const scalars = scalarsOf(dtype, rule, next);
+  const oracle = expected(setting, values, scalars);
+  for (const backend of backends)
+    assert.deepEqual(run(backend, setting, values, scalars), oracle, `${backend} ${JSON.stringify(setting)}`);
+}
+
+const neutral = { unscale: 1, limit: Infinity };
+const preludes: Readonly<Record<string, Setting['prelude']>> = {
+  nothing: neutral,
+  'weight decay': { ...neutral, decay: { weight_decay: 0.125, learning_rate: 0.0625 } },
+  'loss scale and clipvalue': { unscale: 3, limit: 0.75 },
+  'all of them': { unscale: 3, limit: 0.75, decay: { weight_decay: 0.125, learning_rate: 0.0625 } },
+};
+const widths = [4, 8, 16, 32, 64].flatMap((width) => [width - 1, width, width + 1]);
+const rules = Object.keys(oracleRules);
+
+describe('kernels', () => {
+  it('are all covered by the oracle', () => {
+    assert.sameMembers(
+      rules,
+      addon.rules.map(({ name }) => name),
+    );
+  });
+
+  for (const dtype of ['float32', 'float64'] as const)
+    for (const rule of rules)
+      for (const [flags, prelude] of Object.entries(preludes))
+        it(`${rule}, ${dtype}, with ${flags}: every backend has the oracle's bits`, () => {
+          const next = random(`${rule}${dtype}${flags}`);
+          for (const length of [0, 1, 2, 3, ...widths])
+            check({ rule, dtype, length, prelude, offset: length % 5 }, next, (n) => 4 * n() - 2);
+          check({ rule, dtype, length: 1111, prelude, offset: 3 }, next, wildNumber);
+        });
+
+  for (const dtype of ['float32', 'float64'] as const)
+    it(`${dtype}: blocks and chunks join without a seam, at any alignment`, () => {
+      const next = random(dtype);
+      for (const length of [16383, 16384, 16385, 32767, 32768, 32769])
+        check({ rule: 'nadam', dtype, length, prelude: neutral, offset: length % 16 }, next, (n) => 4 * n() - 2);
+      for (let offset = 0; offset < 16; offset++)
+        check({ rule: 'adam', dtype, length: 77, prelude: neutral, offset }, next, (n) => 4 * n() - 2);
+    });
+
+  it('refuse arrays that overlap, are too short or of another dtype, before anything is written', () => {
+    const plan = newPlan(
+      [{ rule: 0, dtype: 0, tensors: [{ variable: 0, length: 4, decay: false, needs: -1, sources: [0, 1] }] }],
+      1,
+    );
+    const control = new Float64Array(addon.controlSize).fill(1);
+    const p = new Float32Array(8).fill(5);
+    const bad: [string, (Float32Array | Float64Array | null)[]][] = [
+      ['ERR_OPT_ALIAS', [p.subarray(0, 4), p.subarray(3, 7)]],
+      ['ERR_OPT_LENGTH', [p.subarray(0, 4), new Float32Array(3)]],
+      ['ERR_OPT_ARRAY_TYPE', [p.subarray(0, 4), new Float64Array(4)]],
+      ['ERR_OPT_ARRAY_TYPE', [p.subarray(0, 4), new Int32Array(4) as never]],
+      ['ERR_OPT_ARRAY_TYPE', [p.subarray(0, 4), null]],
+      ['ERR_OPT_ARRAY_TYPE', [p.subarray(0, 4)]],
+    ];
+    for (const [code, arrays] of bad)
+      assert.propertyVal(
+        thrown(() => plan.run(control, arrays)),
+        'code',
+        code,
+      );
+    assert.isTrue(p.every((x) => x === 5));
+  });
+});
+
+function thrown(action: () => unknown): unknown {
+  try {
+    action();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}

@@ -1,0 +1,143 @@
+// The rules once more, in plain JavaScript with Math.fround and the flush, independent of lib/ and native/: what an element
+// becomes, one operation after the other. For tests alone.
+
+export type OracleDtype = 'float32' | 'float64';
+
+/** Operations of a dtype: float32 reads denormals as zero, rounds, and writes denormals as zero. */
+export interface Operations {
+  readonly add: (a: number, b: number) => number;
+  readonly sub: (a: number, b: number) => number;
+  readonly mul: (a: number, b: number) => number;
+  readonly div: (a: number, b: number) => number;
+  readonly sqrt: (a: number) => number;
+  readonly less: (a: number, b: number) => boolean;
+}
+
+const normal = 2 ** -126;
+const asZero = (x: number): number => (Math.abs(x) < normal ? 0 * x : x);
+// A result is tiny if it is below the least normal number after rounding to 24 bits.
+const flushed = (x: number): number => (Math.abs(x) < normal - 2 ** -151 ? 0 * x : Math.fround(x));
+
+export const operations: Readonly<Record<OracleDtype, Operations>> = {
+  float32: {
+    add: (a, b) => flushed(asZero(a) + asZero(b)),
+    sub: (a, b) => flushed(asZero(a) - asZero(b)),
+    mul: (a, b) => flushed(asZero(a) * asZero(b)),
+    div: (a, b) => flushed(asZero(a) / asZero(b)),
+    sqrt: (a) => flushed(Math.sqrt(asZero(a))),
+    less: (a, b) => asZero(a) < asZero(b),
+  },
+  float64: {
+    add: (a, b) => a + b,
+    sub: (a, b) => a - b,
+    mul: (a, b) => a * b,
+    div: (a, b) => a / b,
+    sqrt: (a) => Math.sqrt(a),
+    less: (a, b) => a < b,
+  },
+};
+
+/** [p, ...slots] after the rule, of [p, g, ...slots] before, with the scalars in the header's order. */
+type OracleRule = (o: Operations, element: readonly number[], scalars: readonly number[]) => number[];
+
+const moments = (o: Operations, g: number, m: number, v: number, b1: number, b2: number): [number, number] => [
+  o.add(m, o.mul(o.sub(g, m), b1)),
+  o.add(v, o.mul(o.sub(o.mul(g, g), v), b2)),
+];
+const adam = (o: Operations, p: number, m: number, root: number, alpha: number, epsilon: number): number =>
+  o.sub(p, o.div(o.mul(m, alpha), o.add(o.sqrt(root), epsilon)));
+
+export const oracleRules: Readonly<Record<string, OracleRule>> = {
+  sgd: (o, [p = 0, g = 0], [rate = 0]) => [o.sub(p, o.mul(g, rate))],
+  sgd_momentum(o, [p = 0, g = 0, m = 0], [rate = 0, momentum = 0]) {
+    const next = o.sub(o.mul(m, momentum), o.mul(g, rate));
+    return [o.add(p, next), next];
+  },
+  sgd_nesterov(o, [p = 0, g = 0, m = 0], [rate = 0, momentum = 0]) {
+    const next = o.sub(o.mul(m, momentum), o.mul(g, rate));
+    return [o.add(p, o.sub(o.mul(next, momentum), o.mul(g, rate))), next];
+  },
+  adam(o, [p = 0, g = 0, m = 0, v = 0], [b1 = 0, b2 = 0, alpha = 0, epsilon = 0]) {
+    const [mNext, vNext] = moments(o, g, m, v, b1, b2);
+    return [adam(o, p, mNext, vNext, alpha, epsilon), mNext, vNext];
+  },
+  adam_amsgrad(o, [p = 0, g = 0, m = 0, v = 0, w = 0], [b1 = 0, b2 = 0, alpha = 0, epsilon = 0]) {
+    const [mNext, vNext] = moments(o, g, m, v, b1, b2);
+    const wNext = o.less(w, vNext) || Number.isNaN(vNext) ? vNext : w;
+    return [adam(o, p, mNext, wNext, alpha, epsilon), mNext, vNext, wNext];
+  },
+  nadam(o, [p = 0, g = 0, m = 0, v = 0], k) {
+    const [
+      b1 = 0,
+      b2 = 0,
+      next = 0,
+      oneMinusNext = 0,
+      oneMinusMomentum = 0,
+      oneMinusProduct = 0,
+      power = 0,
+      rate = 0,
+      epsilon = 0,
+    ] = k;
+    const [mNext, vNext] = moments(o, g, m, v, b1, b2);
+    const hat = o.add(o.div(o.mul(next, mNext), oneMinusNext), o.div(o.mul(oneMinusMomentum, g), oneMinusProduct));
+    const root = o.sqrt(o.div(vNext, power));
+    return [o.sub(p, o.div(o.mul(hat, rate), o.add(root, epsilon))), mNext, vNext];
+  },
+  accumulate: (o, [p = 0, g = 0], [count = 1]) => [o.div(o.add(g, p), count)],
+  average: (o, [p = 0, g = 0], [m = 0, n = 0]) => [o.add(o.mul(m, p), o.mul(n, g))],
+  copy: (_, [, g = 0]) => [g],
+  zero: () => [0],
+};
+
+export interface OraclePrelude {
+  readonly unscale: number;
+  readonly multiplier: number;
+  readonly divisor: number;
+  readonly limit: number;
+  readonly decay?: { readonly weight_decay: number; readonly learning_rate: number } | undefined;
+}
+
+/** One element: prelude, decay, rule. */
+export function oracleElement(
+  dtype: OracleDtype,
+  rule: string,
+  prelude: OraclePrelude,
+  element: readonly number[],
+  scalars: readonly number[],
+): number[] {
+  const o = operations[dtype];
+  const [p = 0, g = 0, ...slots] = element;
+  const scaled = o.div(o.mul(o.div(g, prelude.unscale), prelude.multiplier), prelude.divisor);
+  const gradient = o.less(prelude.limit, scaled)
+    ? prelude.limit
+    : o.less(scaled, -prelude.limit)
+      ? -prelude.limit
+      : scaled;
+  const { decay } = prelude;
+  const decayed = decay ? o.sub(p, o.mul(o.mul(p, decay.weight_decay), decay.learning_rate)) : p;
+  const neutral =
+    prelude.unscale === 1 && prelude.multiplier === 1 && prelude.divisor === 1 && prelude.limit === Infinity;
+  return (oracleRules[rule] as OracleRule)(o, [decayed, neutral ? g : gradient, ...slots], scalars);
+}
+
+/** The sum of squares of g / unscale in the one order that every backend keeps. */
+export function oracleSumOfSquares(dtype: OracleDtype, gradient: ArrayLike<number>, unscale = 1): number {
+  const o = operations[dtype];
+  const block = 16384;
+  let sums: number[] = [];
+  for (let begin = 0; begin < gradient.length; begin += block) {
+    const lanes = new Float64Array(128);
+    for (let i = begin; i < Math.min(begin + block, gradient.length); i++) {
+      const x = o.div(gradient[i] as number, unscale);
+      lanes[(i - begin) % 128] = (lanes[(i - begin) % 128] as number) + x * x;
+    }
+    for (let half = 64; half >= 1; half /= 2)
+      for (let j = 0; j < half; j++) lanes[j] = (lanes[j] as number) + (lanes[j + half] as number);
+    sums.push(lanes[0] as number);
+  }
+  while (sums.length > 1) sums = Array.from({ length: Math.ceil(sums.length / 2) }, (_, i) => pairSum(sums, i));
+  return sums[0] ?? 0;
+}
+
+const pairSum = (sums: readonly number[], i: number): number =>
+  2 * i + 1 < sums.length ? (sums[2 * i] as number) + (sums[2 * i + 1] as number) : (sums[2 * i] as number);
