@@ -105,7 +105,7 @@ describe('gradient_norm', () => {
     it(`${dtype}: is the L2 norm of all gradients, in the one order, on every backend`, () => {
       const next = random(dtype);
       const type = dtype === 'float32' ? Float32Array : Float64Array;
-      const gradients = lengths.map((length) => type.from({ length }, () => 1e3 * (next() - 0.5)));
+      const gradients = lengths.map((length) => new type(length).map(() => 1e3 * (next() - 0.5)));
       const sum = (unscale: number) => gradients.reduce((total, g) => total + oracleSumOfSquares(dtype, g, unscale), 0);
       for (const backend of backends)
         for (const loss_scale_factor of [null, 3]) {

@@ -1,0 +1,96 @@
+// A whole step, with every flag, has the same bits on every instruction set; and which one is used.
+import { spawnSync } from 'node:child_process';
+
+import { assert } from 'chai';
+
+import { deserialize, Variable, type Optimizer } from '../lib/index.ts';
+import { addon, useBackend, type Dtype } from '../lib/native.ts';
+import { backends, random, wildNumber, words } from './random.ts';
+
+const classes: Readonly<Record<string, readonly object[]>> = {
+  SGD: [{}, { momentum: 0.9 }, { momentum: 0.9, nesterov: true }],
+  Adam: [{}, { amsgrad: true }],
+  AdamW: [{}],
+  Nadam: [{}],
+};
+const flags: readonly object[] = [
+  {},
+  { weight_decay: 0.1 },
+  { clipvalue: 0.25 },
+  { clipnorm: 0.5 },
+  { global_clipnorm: 0.75 },
+  { loss_scale_factor: 3 },
+  { use_ema: true, ema_overwrite_frequency: 2 },
+  { gradient_accumulation_steps: 2 },
+  { weight_decay: 0.1, global_clipnorm: 0.5, loss_scale_factor: 3, gradient_accumulation_steps: 2, use_ema: true },
+];
+const lengths = [0, 1, 7, 8, 9, 15, 16, 17, 63, 64, 65, 1000];
+const types = { float32: Float32Array, float64: Float64Array };
+
+/** The words of all variables and states after five steps. */
+function train(
+  backend: string,
+  class_name: string,
+  config: object,
+  dtype: Dtype,
+  number: typeof wildNumber,
+): string[][] {
+  const before = useBackend(backend);
+  const next = random(`${class_name}${dtype}`);
+  const make = (length: number) => new types[dtype](length).map(() => number(next));
+  const optimizer = deserialize({ class_name, config }) as Optimizer;
+  const variables = lengths.map((length) => new Variable(make(length)));
+  for (let t = 0; t < 5; t++) optimizer.apply(lengths.map(make), variables);
+  useBackend(before);
+  return [...variables, ...optimizer.variables].map(({ value }) => words(value));
+}
+
+describe('backends', () => {
+  it('of this machine are tested', function () {
+    for (const { name, unusable } of addon.backends)
+      if (unusable !== null) console.log(`      not tested: ${name}, ${unusable}`);
+    assert.include(backends, 'baseline');
+  });
+
+  for (const [name, options] of Object.entries(classes))
+    for (const option of options)
+      for (const dtype of ['float32', 'float64'] as const)
+        it(`${name} ${JSON.stringify(option)}, ${dtype}: the same words with every flag`, () => {
+          for (const flag of flags)
+            for (const number of [wildNumber, (next: () => number) => next() - 0.5]) {
+              const config = { ...option, ...flag };
+              const baseline = train('baseline', name, config, dtype, number);
+              for (const backend of backends)
+                assert.deepEqual(
+                  train(backend, name, config, dtype, number),
+                  baseline,
+                  `${backend} ${JSON.stringify(flag)}`,
+                );
+            }
+        });
+
+  const load = (backend: string) =>
+    spawnSync(
+      process.execPath,
+      [
+        '--import',
+        'tsx',
+        '--input-type=module',
+        '-e',
+        `import { addon, useBackend } from ${JSON.stringify(new URL('../lib/native.ts', import.meta.url).href)}; console.log(useBackend('baseline'))`,
+      ],
+      { env: { ...process.env, KERAS_OPTIMIZERS_BACKEND: backend }, encoding: 'utf8' },
+    );
+  it('are chosen by KERAS_OPTIMIZERS_BACKEND', () => {
+    for (const backend of backends) assert.equal(load(backend).stdout.trim(), backend);
+    assert.equal(load('').stdout.trim(), backends[0]);
+  });
+  it('that are unknown or unusable are an error that says why', () => {
+    const unknown = load('sse9');
+    assert.notEqual(unknown.status, 0);
+    assert.match(unknown.stderr, /KERAS_OPTIMIZERS_BACKEND expects one of avx512, avx2, baseline, cuda, got "sse9"/);
+    const unusable = load('cuda');
+    assert.notEqual(unusable.status, 0);
+    assert.match(unusable.stderr, /KERAS_OPTIMIZERS_BACKEND=cuda cannot be used: this build has no CUDA kernels/);
+  });
+});
