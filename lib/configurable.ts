@@ -1,5 +1,5 @@
 // Descriptors: a hyper-parameter is declared once (name, default, check), and its TypeScript type, validation, error
-// message, get_config and from_config follow. And the registry: serialize, deserialize, get.
+// message, get_config and from_config (serialization.ts) follow.
 import { describe, isClass, rangeError, stateError, typeError } from './errors.ts';
 
 /** One hyper-parameter. */
@@ -124,14 +124,14 @@ export const classNameOf = (cls: { readonly className?: string; readonly name: s
   (Object.hasOwn(cls, 'className') ? cls.className : undefined) ?? cls.name;
 
 /** An object literal or a parsed JSON object, of whatever realm. */
-function isPlainObject(value: unknown): value is Config {
+export function isPlainObject(value: unknown): value is Config {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** Own enumerable properties, each read once. */
-function ownEntries(value: Config): [string, unknown][] {
+export function ownEntries(value: Config): [string, unknown][] {
   return Object.keys(value).map((key) => [key, value[key]]);
 }
 
@@ -185,182 +185,6 @@ function positionalCall(who: string, fields: Fields, args: readonly unknown[]): 
     'ERR_OPT_CONFIG_TYPE',
     `${who} expects one object of options, as in new ${who}({ ${shown} }), got (${got})`,
   );
-}
-
-/** The values as a config that JSON can carry and Keras can read. */
-export function configOf(who: string, fields: Fields, values: Readonly<Record<string, unknown>>): Config {
-  const config: Config = {};
-  for (const [name, field] of Object.entries(fields)) {
-    if (field.ignored !== undefined || (field.extension && Object.is(values[name], field.default))) continue;
-    config[name] = plain(who, name, values[name]);
-  }
-  return config;
-}
-
-function plain(who: string, name: string, value: unknown): unknown {
-  if (isConfigurable(value)) return serialize(value);
-  if (Array.isArray(value)) return value.map((element) => plain(who, name, element));
-  if (typeof value === 'function') return serializeFunction(who, name, value);
-  return value === Infinity ? 'Infinity' : value;
-}
-
-function serializeFunction(who: string, field: string, { name }: { readonly name: string }): Config {
-  if (name === '' || name === field)
-    throw typeError(
-      'ERR_OPT_CONFIG_TYPE',
-      `${who} expects ${field} to be a named function or a schedule when it is serialized, got an anonymous function`,
-    );
-  return { module: 'builtins', class_name: 'function', config: name, registered_name: 'function' };
-}
-
-interface Registration {
-  readonly cls: ConfigurableClass;
-  readonly module: string | null;
-  readonly registered_name: string | null;
-}
-const builtins = new Map<string, Registration>();
-const registered = new Map<string, Registration>();
-
-/** Makes classes of this package known under Keras's module name, or under a package of registered classes. */
-export function registerBuiltins(module: string, classes: readonly ConfigurableClass[], packageName?: string): void {
-  for (const cls of classes) {
-    const name = classNameOf(cls);
-    const registered_name = packageName === undefined ? null : `${packageName}>${name}`;
-    builtins.set(name.toLowerCase(), { cls, module, registered_name });
-  }
-}
-
-/**
- * Makes a class of yours known to `deserialize` and `from_config` under `package>Name`, and returns it.
- * Source: keras/src/saving/object_registration.py.
- *
- * @param cls a schedule or optimizer class, with `get_config` and `from_config`
- * @param packageName what stands before the name, so that classes of the same name can live side by side
- * @throws TypeError `ERR_OPT_CONFIG_TYPE` if it is no such class
- */
-export function register_keras_serializable<C extends ConfigurableClass>(cls: C, packageName = 'Custom'): C {
-  if (typeof cls !== 'function' || !isConfigurable(cls.prototype) || typeof packageName !== 'string')
-    throw typeError(
-      'ERR_OPT_CONFIG_TYPE',
-      `register_keras_serializable expects a class of optimizers or schedules and a package name, got ${describe(cls)}`,
-    );
-  const registered_name = `${packageName}>${classNameOf(cls)}`;
-  registered.set(registered_name, { cls, module: null, registered_name });
-  return cls;
-}
-
-/** The serialized form that Keras reads. */
-export interface Serialized {
-  module: string | null;
-  class_name: string;
-  config: Config;
-  registered_name: string | null;
-}
-
-/**
- * `{ module, class_name, config, registered_name }` of an optimizer or a schedule, as Keras writes it.
- * Source: keras/src/saving/serialization_lib.py.
- *
- * @throws TypeError `ERR_OPT_CONFIG_TYPE` for anything else, and for an anonymous function inside
- */
-export function serialize(instance: Configurable): Serialized {
-  if (!isConfigurable(instance))
-    throw typeError('ERR_OPT_CONFIG_TYPE', `serialize expects an optimizer or a schedule, got ${describe(instance)}`);
-  const cls = instance.constructor as ConfigurableClass;
-  const known = [...builtins.values(), ...registered.values()].find((registration) => registration.cls === cls);
-  const class_name = classNameOf(cls);
-  const { module, registered_name } = known ?? { module: null, registered_name: class_name };
-  return { module, class_name, config: instance.get_config(), registered_name };
-}
-
-/** Classes and functions by the name a config calls them. */
-export type CustomObjects = Readonly<Record<string, unknown>> | ReadonlyMap<string, unknown>;
-
-const maxDepth = 64;
-
-/**
- * The optimizer or schedule that a serialized form describes. The given object is neither kept nor changed.
- * Source: keras/src/saving/serialization_lib.py.
- *
- * @param config what `serialize` or Keras wrote, or the short form with only `class_name` and `config`
- * @param custom_objects classes and functions by name; they come before the registered ones and Keras's own
- * @throws TypeError `ERR_OPT_CONFIG_TYPE` for an unknown class, RangeError `ERR_OPT_CONFIG_RANGE` for a bad value or
- *   more than 64 levels
- */
-export function deserialize(config: unknown, custom_objects?: CustomObjects): Configurable {
-  const instance = revive(config, custom_objects, 0);
-  if (isConfigurable(instance)) return instance;
-  throw typeError(
-    'ERR_OPT_CONFIG_TYPE',
-    `deserialize expects { class_name, config } of an optimizer or a schedule, got ${describe(config)}`,
-  );
-}
-
-/** Deserializes every nested `{ class_name, config }` of a value. */
-function revive(value: unknown, custom: CustomObjects | undefined, depth: number): unknown {
-  if (depth > maxDepth)
-    throw rangeError('ERR_OPT_CONFIG_RANGE', `deserialize expects at most ${maxDepth} levels of nesting, got more`);
-  if (Array.isArray(value)) return Array.from(value as unknown[], (element) => revive(element, custom, depth + 1));
-  if (!isPlainObject(value) || !Object.hasOwn(value, 'class_name')) return value;
-  const { class_name, registered_name, config } = Object.fromEntries(ownEntries(value));
-  if (class_name === 'function') return functionNamed(config, custom);
-  return fromConfig(classNamed(class_name, registered_name, custom), config ?? {}, custom, depth + 1);
-}
-
-function customNamed(name: unknown, custom: CustomObjects | undefined): unknown {
-  if (custom === undefined || typeof name !== 'string') return undefined;
-  if (custom instanceof Map) return custom.get(name) as unknown;
-  return Object.hasOwn(custom, name) ? (custom as Readonly<Record<string, unknown>>)[name] : undefined;
-}
-
-function classNamed(name: unknown, registeredName: unknown, custom?: CustomObjects): ConfigurableClass {
-  const found =
-    customNamed(registeredName, custom) ??
-    customNamed(name, custom) ??
-    registered.get(String(registeredName))?.cls ??
-    (typeof name === 'string' ? builtins.get(name.toLowerCase())?.cls : undefined);
-  if (typeof found === 'function' && isConfigurable(found.prototype)) return found as ConfigurableClass;
-  const known = [...builtins.values()].map(({ cls }) => classNameOf(cls)).concat([...registered.keys()]);
-  throw typeError(
-    'ERR_OPT_CONFIG_TYPE',
-    `deserialize expects class_name to be one of ${known.join(', ')}, or a class in custom_objects, got ${describe(name)}`,
-  );
-}
-
-function functionNamed(name: unknown, custom: CustomObjects | undefined): unknown {
-  const found = customNamed(name, custom);
-  if (isPlainFunction(found)) return found;
-  throw typeError(
-    'ERR_OPT_CONFIG_TYPE',
-    `deserialize expects the function ${describe(name)} in custom_objects, got nothing`,
-  );
-}
-
-/** `from_config` of a class: nested configs come to life, then the constructor checks every value. */
-export function fromConfig<C extends ConfigurableClass>(
-  cls: C,
-  config: unknown,
-  custom?: CustomObjects,
-  depth = 0,
-): InstanceType<C> {
-  const who = classNameOf(cls);
-  if (!isPlainObject(config))
-    throw typeError('ERR_OPT_CONFIG_TYPE', `${who}.from_config expects an object, got ${describe(config)}`);
-  const options = ownEntries(config).map(([key, value]) => [key, revive(value, custom, depth + 1)]);
-  return new cls(Object.fromEntries(options) as never) as InstanceType<C>;
-}
-
-/**
- * null for null, an instance as it is, a default instance for a class name in any case (`"adamw"`), the described one
- * for a serialized form. Source: keras/src/optimizers/__init__.py.
- *
- * @throws TypeError `ERR_OPT_CONFIG_TYPE` for anything else
- */
-export function get(identifier: unknown): Configurable | null {
-  if (identifier === null || identifier === undefined) return null;
-  if (isConfigurable(identifier)) return identifier;
-  if (typeof identifier === 'string') return fromConfig(classNamed(identifier, undefined), {});
-  return deserialize(identifier);
 }
 
 /** For a method that a subclass has to write. */

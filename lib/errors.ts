@@ -56,9 +56,7 @@ function describeObject(value: object): string {
   return Array.isArray(value) ? 'an array' : 'an object';
 }
 
-const tagOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)?.get;
+const tag = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag);
 
 /** The class name of a typed array of whatever realm, undefined for anything else. No property of the value can lie to it. */
-export function typedArrayName(value: unknown): string | undefined {
-  return tagOf?.call(value) as string | undefined;
-}
+export const typedArrayName = (value: unknown): string | undefined => tag?.get?.call(value) as string | undefined;

@@ -22,6 +22,6 @@ export function gradientArray(gradient: unknown, i: number, variable: Variable):
     throw rangeError('ERR_OPT_LENGTH', `${who()} has ${found} elements, its variable has ${length}`);
   if (!list) return array as FloatArray;
   const copy = dtype === 'float64' ? new Float64Array(length) : new Float32Array(length);
-  copy.set(checkNumbers(who(), array) as number[]);
+  copy.set(checkNumbers(who(), array));
   return copy;
 }

@@ -1,5 +1,5 @@
 // Every public name, one list.
-import { registerBuiltins } from './configurable.ts';
+import { registerBuiltins } from './serialization.ts';
 import { Adam } from './optimizers/adam.ts';
 import { AdamW } from './optimizers/adamw.ts';
 import { Nadam } from './optimizers/nadam.ts';
@@ -62,11 +62,12 @@ export {
 export { Optimizer } from './optimizer.ts';
 export { LearningRateSchedule } from './schedules/schedule.ts';
 export { Variable } from './variable.ts';
-export { deserialize, get, register_keras_serializable, serialize } from './configurable.ts';
+export { deserialize, get, register_keras_serializable, serialize } from './serialization.ts';
 
 export type { ErrorCode } from './errors.ts';
 export type { Gradient } from './gradients.ts';
-export type { Config, Configurable, CustomObjects, Serialized } from './configurable.ts';
+export type { Config, Configurable } from './configurable.ts';
+export type { CustomObjects, Serialized } from './serialization.ts';
 export type { LearningRate } from './optimizers/common.ts';
 export type { ScaleFunction } from './schedules/cyclical_learning_rate.ts';
 export type { Trainable } from './state.ts';

@@ -47,6 +47,8 @@ interface Addon {
   /** Names of the fields of a pass's control that precede the scalars. */
   readonly controls: readonly string[];
   readonly controlSize: number;
+  /** Control bits of the processor's floating-point unit; a step leaves them as they were. */
+  floatingPointControl(): number;
   readonly Memory: new (bytes: number) => Memory;
   readonly Plan: new (backend: number, passes: readonly PassSpec[], variables: number) => Plan;
 }

@@ -9,6 +9,8 @@ import { arrayStorage, dtypeOf, nativeStorage, Variable, variableOver, type Floa
 export type Trainable = Variable | FloatArray;
 
 export interface Layout {
+  /** Class of the optimizer, for errors. */
+  readonly who: string;
   /** Name of the optimizer, the first part of every path. */
   readonly name: string;
   readonly rule: string;
@@ -38,7 +40,7 @@ export class State {
   readonly #slots: ReadonlyMap<string, readonly Variable[]>;
 
   constructor(trainables: unknown, layout: Layout) {
-    const list = checkTrainables(layout.name, trainables);
+    const list = checkTrainables(layout.who, trainables);
     this.#layout = layout;
     this.#places = new Map(list.map((trainable, i) => [trainable, i]));
     this.variables = list.map((trainable) =>
@@ -78,8 +80,17 @@ export class State {
     const what = trainable instanceof Variable ? `"${trainable.path}"` : describe(trainable);
     throw stateError(
       'ERR_OPT_UNKNOWN_VARIABLE',
-      `${this.#layout.name} expects variables that it was built with, got ${what}: build a new optimizer for other variables`,
+      `${this.#layout.who} expects variables that it was built with, got ${what}: build a new optimizer for other variables`,
     );
+  }
+
+  /** The indices of distinct variables; all of them for undefined. */
+  indicesOf(trainables: readonly unknown[] | undefined): number[] {
+    if (trainables === undefined) return this.variables.map((_, i) => i);
+    checkList(this.#layout.who, trainables);
+    const indices = trainables.map((trainable) => this.indexOf(trainable));
+    if (new Set(indices).size === indices.length) return indices;
+    throw rangeError('ERR_OPT_ALIAS', `${this.#layout.who} expects each variable once, got one twice`);
   }
 
   /** The program of a step; `decays` says which variables the weight decay reaches. */
@@ -128,6 +139,11 @@ function slotOf(layout: Layout, variable: Variable, name: string, made: Variable
   return slot;
 }
 
+function checkList(who: string, list: unknown): asserts list is readonly unknown[] {
+  if (Array.isArray(list)) return;
+  throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects variables to be an array of variables, got ${describe(list)}`);
+}
+
 /** Variables and arrays, each once, none overlapping another. */
 function checkTrainables(who: string, list: unknown): Trainable[] {
   if (!Array.isArray(list))
@@ -135,7 +151,7 @@ function checkTrainables(who: string, list: unknown): Trainable[] {
       'ERR_OPT_ARRAY_TYPE',
       `${who} expects variables to be an array of variables, got ${describe(list)}`,
     );
-  const trainables = [...(list as unknown[])].map((value, i) => {
+  const trainables = list.map((value, i) => {
     const trainable =
       value instanceof Variable ? Variable.storageOf(value).memory !== undefined : dtypeOf(value) !== undefined;
     if (trainable) return value as Trainable;

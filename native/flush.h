@@ -34,3 +34,12 @@ class FlushDenormals {
   FlushDenormals(const FlushDenormals&) = delete;
   FlushDenormals& operator=(const FlushDenormals&) = delete;
 };
+
+// The control bits (rounding, flushing, exception masks) of the calling thread, for the test that finds them restored.
+inline unsigned floatingPointControl() {
+#if defined(__SSE__)
+  return _mm_getcsr() & ~0x3fu;
+#else
+  return 0;
+#endif
+}

@@ -51,7 +51,8 @@ function fromOptax({ class: name, args }: Case): Translation {
 }
 
 function fromKeras2({ class: name, args }: Case): Translation {
-  const { schedule_decay = 0.004, clipvalue: _ignoredBesideClipnorm, ...rest } = args;
+  const { schedule_decay = 0.004, ...rest } = args as Record<string, unknown>;
+  if ('clipnorm' in rest) delete rest.clipvalue; // Keras 2.9 ignores it beside clipnorm, Keras 3 refuses the pair
   return { class_name: 'Nadam', config: name === 'legacy' ? { ...rest, momentum_decay: schedule_decay } : rest };
 }
 

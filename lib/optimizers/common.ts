@@ -1,5 +1,6 @@
 // The arguments that every optimizer has: keras/src/optimizers/base_optimizer.py, in the order of its config.
 import {
+  checkField,
   finite,
   flag,
   isPlainFunction,
@@ -9,7 +10,7 @@ import {
   type Options,
   type Values,
 } from '../configurable.ts';
-import { rangeError } from '../errors.ts';
+import { describe, rangeError, typeError } from '../errors.ts';
 import { isSchedule, type LearningRateSchedule } from '../schedules/schedule.ts';
 
 /** A number, a schedule, or a function of the raw counter. */
@@ -73,4 +74,25 @@ export function uniqueName(className: string): string {
   const count = names.get(name) ?? 0;
   names.set(name, count + 1);
   return count === 0 ? name : `${name}_${count}`;
+}
+
+/** The rate at a raw counter. */
+export function rateAt(who: string, rate: LearningRate, counter: number): number {
+  const value: unknown = typeof rate === 'function' ? rate(counter) : rate;
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  const message = `${who} expects its learning rate at ${counter} to be a finite number, got ${describe(value)}`;
+  throw typeof value === 'number'
+    ? rangeError('ERR_OPT_CONFIG_RANGE', message)
+    : typeError('ERR_OPT_CONFIG_TYPE', message);
+}
+
+/** The new rate, if it may replace the old one: a number does not replace a schedule or function. */
+export function replacedRate(who: string, before: LearningRate, value: unknown): LearningRate {
+  const rate = checkField(who, 'learning_rate', learningRate(0), value);
+  if (typeof rate !== 'number' || typeof before === 'number') return rate;
+  const what = isSchedule(before) ? 'a schedule' : 'a function';
+  throw typeError(
+    'ERR_OPT_CONFIG_TYPE',
+    `${who} expects ${what} to replace its learning rate, which is ${what}, got ${rate}`,
+  );
 }

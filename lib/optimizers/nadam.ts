@@ -1,6 +1,7 @@
 import type { Arithmetic } from '../arithmetic.ts';
 import { fraction, nonNegative, orCallable, type Field, type Values } from '../configurable.ts';
-import { Optimizer, type Hyper, type Moment, type Running } from '../optimizer.ts';
+import { Optimizer } from '../optimizer.ts';
+import type { Hyper, Moment, Running } from '../step.ts';
 import { common } from './common.ts';
 
 const momentumDecay: Field<number | 'Infinity', false> = {

@@ -1,6 +1,7 @@
 import type { Arithmetic } from '../arithmetic.ts';
 import { flag, fraction, type Values } from '../configurable.ts';
-import { Optimizer, type Hyper, type Moment } from '../optimizer.ts';
+import { Optimizer } from '../optimizer.ts';
+import type { Hyper, Moment } from '../step.ts';
 import { common } from './common.ts';
 
 const fields = { ...common(0.01), momentum: fraction(0), nesterov: flag(false) };

@@ -2,26 +2,22 @@ import { inspect, type InspectOptions } from 'node:util';
 
 import {
   classNameOf,
-  configOf,
-  fromConfig,
   isConfigurable,
   markConfigurable,
   notImplemented,
   readOptions,
-  serialize,
   text,
   type Config,
   type ConfigurableClass,
-  type CustomObjects,
   type Arguments,
   type Field,
   type Fields,
-  type Serialized,
 } from '../configurable.ts';
+import { configOf, fromConfig, serialize, type CustomObjects, type Serialized } from '../serialization.ts';
 import { describe, typeError } from '../errors.ts';
 
 // The call signature of every schedule: schedule(step) is schedule.at(step).
-// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- the constructor returns a function
+// eslint-disable-next-line @typescript-eslint/no-unused-vars -- merged with the class, which has the parameter
 export interface LearningRateSchedule<F extends Fields = Fields> {
   /** The learning rate of an optimizer whose raw counter is `step`; 0 is the first update. */
   (step: number): number;
@@ -46,7 +42,6 @@ export interface LearningRateSchedule<F extends Fields = Fields> {
  *   }
  * }
  */
-// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- as above
 export abstract class LearningRateSchedule<F extends Fields = Fields> {
   static readonly fields: Fields | undefined = undefined;
 
@@ -103,8 +98,7 @@ export abstract class LearningRateSchedule<F extends Fields = Fields> {
 }
 markConfigurable(LearningRateSchedule.prototype);
 
-const nameOf = (schedule: object): string =>
-  classNameOf(schedule.constructor as ConfigurableClass & { readonly name: string });
+const nameOf = (schedule: object): string => classNameOf(schedule.constructor);
 
 function checkStep(who: string, step: unknown): number {
   if (typeof step === 'number' && !Number.isNaN(step)) return step;

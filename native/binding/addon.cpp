@@ -1,6 +1,7 @@
 // What JavaScript asks the addon for: the rules with the names of their slots and scalars, the backends, the controls of
 // a pass, and the classes Memory and Plan. lib/native.ts types it.
 #include "../backends.h"
+#include "../flush.h"
 #include "binding.h"
 
 void fail(Napi::Error error, const char* code) {
@@ -50,6 +51,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("backends", describeBackends(env));
   exports.Set("controls", strings(env, kControls, sizeof(kControls) / sizeof(*kControls)));
   exports.Set("controlSize", double(sizeof(Control) / sizeof(double)));
+  exports.Set("floatingPointControl", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+                return Napi::Number::New(info.Env(), floatingPointControl());
+              }));
   exports.Set("Memory", MemoryHandle::define(env));
   exports.Set("Plan", definePlan(env));
   return exports;

@@ -1,0 +1,72 @@
+// Values for an optimizer's variables, checked before the first is written; and which variables the weight decay leaves out.
+import { describe, rangeError, typeError } from './errors.ts';
+import type { Trainable } from './state.ts';
+import { checkNumbers, Variable, type Numbers } from './variable.ts';
+
+/** What may be written into a variable of an optimizer: numbers, or one number for a scalar. */
+export type Weight = Numbers | Variable | BigInt64Array | number;
+
+/** Writes one weight into each variable, after all have been checked. */
+export function setWeights(who: string, variables: readonly Variable[], weights: unknown): void {
+  const count = Array.isArray(weights) ? weights.length : describe(weights);
+  if (!Array.isArray(weights) || weights.length !== variables.length)
+    throw rangeError(
+      'ERR_OPT_LENGTH',
+      `${who}.set_weights expects ${variables.length} arrays, one for each of its variables, got ${count}`,
+    );
+  const writes = variables.map((variable, i) =>
+    checkedWrite(`weights[${i}] ("${variable.path}")`, variable, weights[i]),
+  );
+  for (const write of writes) write();
+}
+
+function checkedWrite(who: string, variable: Variable, weight: unknown): () => void {
+  const storage = Variable.storageOf(variable);
+  const data = checkNumbers(who, plainNumbers(weight), storage.length);
+  const [first] = data;
+  if (storage.readOnly && !(Number.isSafeInteger(first) && (first as number) >= 0))
+    throw rangeError('ERR_OPT_CONFIG_RANGE', `${who} expects a whole number >= 0, got ${describe(first)}`);
+  const copy = Array.from(data); // a weight may show a variable that is written before it
+  return () => storage.write(copy);
+}
+
+function plainNumbers(weight: unknown): unknown {
+  const value: unknown = weight instanceof Variable ? weight.value : weight;
+  if (value instanceof BigInt64Array) return Array.from(value, Number);
+  return typeof value === 'number' ? [value] : value;
+}
+
+export interface Exclusion {
+  /** These variables. */
+  readonly var_list?: readonly Trainable[] | null;
+  /** The variables in whose path one of these regular expressions is found. */
+  readonly var_names?: readonly string[] | null;
+}
+
+/** Whether a variable is excluded. */
+export function exclusion(who: string, { var_list, var_names }: Exclusion): (variable: Variable) => boolean {
+  const excluded = new Set<unknown>(listOf(who, 'var_list', var_list));
+  const patterns = listOf(who, 'var_names', var_names).map((pattern) => regularExpression(who, pattern));
+  return (variable) =>
+    excluded.has(variable) ||
+    excluded.has(Variable.storageOf(variable).array ?? variable) ||
+    patterns.some((pattern) => pattern.test(variable.path));
+}
+
+function listOf(who: string, name: string, value: unknown): unknown[] {
+  if (value === undefined || value === null) return [];
+  if (Array.isArray(value)) return [...(value as unknown[])];
+  throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects ${name} to be an array or null, got ${describe(value)}`);
+}
+
+function regularExpression(who: string, pattern: unknown): RegExp {
+  try {
+    if (typeof pattern === 'string') return new RegExp(pattern);
+  } catch {
+    // not a regular expression: the error below says so
+  }
+  throw typeError(
+    'ERR_OPT_CONFIG_TYPE',
+    `${who} expects var_names to be regular expressions, got ${describe(pattern)}`,
+  );
+}
