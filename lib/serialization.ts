@@ -132,10 +132,12 @@ function revive(value: unknown, custom: CustomObjects | undefined, depth: number
   return fromConfig(classNamed(class_name, registered_name, custom), config ?? {}, custom, depth + 1);
 }
 
+const isMap = (custom: CustomObjects): custom is ReadonlyMap<string, unknown> => custom instanceof Map;
+
 function customNamed(name: unknown, custom: CustomObjects | undefined): unknown {
   if (custom === undefined || typeof name !== 'string') return undefined;
-  if (custom instanceof Map) return (custom as ReadonlyMap<string, unknown>).get(name);
-  return Object.hasOwn(custom, name) ? (custom as Readonly<Record<string, unknown>>)[name] : undefined;
+  if (isMap(custom)) return custom.get(name);
+  return Object.hasOwn(custom, name) ? custom[name] : undefined;
 }
 
 function classNamed(name: unknown, registeredName: unknown, custom?: CustomObjects): ConfigurableClass {
@@ -184,6 +186,6 @@ export function fromConfig<C extends ConfigurableClass>(
 export function get(identifier: unknown): Configurable | null {
   if (identifier === null || identifier === undefined) return null;
   if (isConfigurable(identifier)) return identifier;
-  if (typeof identifier === 'string') return fromConfig(classNamed(identifier, undefined), {});
+  if (typeof identifier === 'string') return fromConfig(classNamed(identifier, undefined), {}) as Configurable;
   return deserialize(identifier);
 }

@@ -3,6 +3,7 @@
 import { assert } from 'chai';
 
 import { addon, newPlan, ruleNamed, useBackend, type Dtype } from '../lib/native.ts';
+import { thrown } from './errors.ts';
 import { oracleElement, oracleRules, type OraclePrelude } from './oracle.ts';
 import { backends, random, wildNumber, words, type Random } from './random.ts';
 
@@ -152,12 +153,3 @@ describe('kernels', () => {
     assert.isTrue(p.every((x) => x === 5));
   });
 });
-
-function thrown(action: () => unknown): unknown {
-  try {
-    action();
-  } catch (error) {
-    return error;
-  }
-  return undefined;
-}
