@@ -110,6 +110,7 @@ const brand = Symbol.for('keras-optimizers.configurable');
 export interface Configurable {
   get_config(): Config;
 }
+/** What `get_config` returns: options by Keras's names, as JSON can carry them. */
 export type Config = Record<string, unknown>;
 export type ConfigurableClass = (new (options: never) => Configurable) & { readonly className?: string };
 

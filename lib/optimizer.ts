@@ -48,7 +48,9 @@ export interface Optimizer<F extends Fields = Fields> extends CommonValues {}
  * Source: keras/src/optimizers/base_optimizer.py.
  */
 export abstract class Optimizer<F extends Fields = Fields> {
+  /** The descriptors of the options: name, default, check. */
   static readonly fields: Fields;
+  /** Its own or Keras's automatic name, the first part of the paths of its variables. */
   readonly name: string;
   readonly #values: Values<F>;
   #rate: LearningRate;

@@ -48,6 +48,7 @@ export function scalarStorage(dtype: VariableDtype, get: () => number, set?: (x:
   return { dtype, length: 1, value: shown, write: (data) => set?.(data[0] as number), readOnly: dtype === 'int64' };
 }
 
+/** How a variable is made of its data. */
 export interface VariableOptions {
   /** Default `[data.length]`; its product must be the number of elements. */
   readonly shape?: readonly number[];

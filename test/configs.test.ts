@@ -40,7 +40,6 @@ describe('get', () => {
         thrown(() => get(bad)),
         'code',
         'ERR_OPT_CONFIG_TYPE',
-        String(bad),
       );
     assert.throws(() => get('typo'), TypeError, /class_name to be one of SGD, Adam, AdamW, Nadam, .* got "typo"/);
   });
@@ -173,7 +172,6 @@ describe('a hostile config', () => {
       assert.instanceOf(
         thrown(() => Nadam.from_config(config)),
         TypeError,
-        String(config),
       );
     assert.throws(() => deserialize([nadam({})]), TypeError, /deserialize expects/);
   });

@@ -43,6 +43,7 @@ export interface LearningRateSchedule<F extends Fields = Fields> {
  * }
  */
 export abstract class LearningRateSchedule<F extends Fields = Fields> {
+  /** The descriptors of the options; a class without them reads its own arguments. */
   static readonly fields: Fields | undefined = undefined;
 
   /**

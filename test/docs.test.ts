@@ -1,0 +1,82 @@
+// What is written for users is true: every public name has a doc comment, the README's program runs, and the two builds
+// compile the same files.
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+import { assert } from 'chai';
+import ts from 'typescript';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const read = (path: string): string => readFileSync(here(path), 'utf8');
+
+describe('the documentation', () => {
+  const program = ts.createProgram([here('../lib/index.ts')], {
+    module: ts.ModuleKind.NodeNext,
+    strict: true,
+    skipLibCheck: true,
+    noEmit: true,
+    allowImportingTsExtensions: true,
+  });
+  const checker = program.getTypeChecker();
+  const source = program.getSourceFile(here('../lib/index.ts')) as ts.SourceFile;
+  const names = checker.getExportsOfModule(checker.getSymbolAtLocation(source) as ts.Symbol);
+  const resolved = (symbol: ts.Symbol): ts.Symbol =>
+    symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+  const documented = (symbol: ts.Symbol): boolean => symbol.getDocumentationComment(checker).length > 0;
+
+  it('has a comment for every public name', () => {
+    assert.isAbove(names.length, 30);
+    assert.deepEqual(
+      names.filter((name) => !documented(resolved(name))).map((name) => name.name),
+      [],
+    );
+  });
+
+  it('has a comment for every public method and property of the classes users call most', () => {
+    const classes = names
+      .filter(({ name }) => ['Optimizer', 'Variable', 'LearningRateSchedule'].includes(name))
+      .map(resolved);
+    assert.lengthOf(classes, 3);
+    for (const cls of classes) {
+      const declaration = cls.declarations?.find(ts.isClassDeclaration) as ts.ClassDeclaration;
+      const members = declaration.members.filter((member) => member.name !== undefined && ts.isIdentifier(member.name));
+      assert.isAbove(members.length, 5);
+      const bare = members
+        .map((member) => checker.getSymbolAtLocation(member.name as ts.Identifier) as ts.Symbol)
+        .filter((symbol) => !documented(symbol))
+        .map(({ name }) => `${cls.name}.${name}`);
+      assert.deepEqual(bare, []);
+    }
+  });
+
+  it('shows a program that runs and prints what it says', () => {
+    const programs = [...read('../README.md').matchAll(/```js\n(.*?)```/gs)].map((match) => match[1] as string);
+    assert.lengthOf(programs, 1);
+    for (const text of programs) {
+      const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('//'));
+      assert.isAtMost(lines.length, 16);
+      const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', text], {
+        cwd: here('..'),
+        encoding: 'utf8',
+      });
+      assert.equal(stdout.trim(), /console\.log.*\/\/ (.*)/.exec(text)?.[1], stderr);
+    }
+  });
+});
+
+describe('CMakeLists.txt and binding.gyp', () => {
+  const sources = (text: string): string[] => [...text.matchAll(/(?:native|cuda)\/[\w/]+\.cpp/g)].map(([path]) => path);
+  const flags =
+    '-O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -mavx2 -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512';
+  const cmake = read('../CMakeLists.txt');
+  const gyp = read('../binding.gyp');
+
+  it('compile the same files', () => {
+    assert.sameMembers([...new Set(sources(gyp))], [...new Set(sources(cmake))]);
+  });
+  it('with the same kernel flags, none of which changes a value', () => {
+    for (const flag of flags.split(' ')) for (const text of [cmake, gyp]) assert.include(text, flag);
+    assert.notMatch(cmake + gyp, /-ffast-math|-Ofast|-funsafe-math|-fassociative-math|-ffinite-math/);
+  });
+});
