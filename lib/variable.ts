@@ -72,9 +72,11 @@ const nextName = (): string => (unnamed++ === 0 ? 'variable' : `variable_${unnam
  * kernel.gradient[0] = 1;
  */
 export class Variable {
+  /** Length of each dimension; row-major. */
   readonly shape: readonly number[];
   /** What identifies it to people and to `exclude_from_weight_decay`: `dense/kernel`. */
   readonly path: string;
+  /** Element type: float32 or float64; int64 for an optimizer's counter. */
   readonly dtype: VariableDtype;
   /** Applied to the values after every step, as in Keras: a function that changes them in place or returns new ones. */
   constraint: Constraint | null = null;
@@ -154,7 +156,11 @@ export class Variable {
     this.dispose();
   }
 
-  /** @internal Where the numbers are, for the optimizer. */
+  /**
+   * Where the numbers are, for the optimizer.
+   *
+   * @internal
+   */
   static storageOf(variable: Variable): Storage {
     return variable.#open();
   }

@@ -41,7 +41,7 @@ describe('the documentation', () => {
     for (const cls of classes) {
       const declaration = cls.declarations?.find(ts.isClassDeclaration) as ts.ClassDeclaration;
       const members = declaration.members.filter((member) => member.name !== undefined && ts.isIdentifier(member.name));
-      assert.isAbove(members.length, 5);
+      assert.isAtLeast(members.length, 5);
       const bare = members
         .map((member) => checker.getSymbolAtLocation(member.name as ts.Identifier) as ts.Symbol)
         .filter((symbol) => !documented(symbol))
