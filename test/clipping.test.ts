@@ -4,8 +4,8 @@ import { assert } from 'chai';
 import { SGD, Variable } from '../lib/index.ts';
 import { useBackend } from '../lib/native.ts';
 import { distance, numbers, readGolden, type Value } from './golden.ts';
-import { oracleSumOfSquares } from './oracle.ts';
-import { backends, random } from './random.ts';
+import { operations, oracleSumOfSquares } from './oracle.ts';
+import { backends, random, type Random } from './random.ts';
 
 interface Row {
   readonly args: Readonly<Record<string, number>>;
@@ -99,13 +99,40 @@ describe('clipping', () => {
   });
 });
 
+describe('clipping by norm', () => {
+  for (const dtype of ['float32', 'float64'] as const)
+    it(`${dtype}: unscales, multiplies and divides in Keras's order, to the bit`, () => {
+      const next = random(dtype);
+      const { div, mul, sub } = operations[dtype];
+      const round = dtype === 'float32' ? Math.fround : Number;
+      const type = dtype === 'float32' ? Float32Array : Float64Array;
+      const gradient = new type(100).map(() => next() - 0.5);
+      const norm = Math.sqrt(oracleSumOfSquares(dtype, gradient, 3));
+      const rules: Record<string, (x: number) => number> = {
+        clipnorm: (x) => div(mul(x, round(0.7)), round(Math.max(norm, 0.7))),
+        global_clipnorm: (x) => mul(x, mul(round(0.7), Math.min(div(1, round(norm)), round(1 / 0.7)))),
+      };
+      for (const backend of backends)
+        for (const [name, clip] of Object.entries(rules)) {
+          const before = useBackend(backend);
+          const v = new Variable(new type(100));
+          new SGD({ learning_rate: -1, loss_scale_factor: 3, [name]: 0.7 }).apply([gradient], [v]);
+          useBackend(before);
+          const expected = gradient.map((x) => sub(0, mul(clip(div(x, 3)), -1)));
+          assert.deepEqual(v.value, expected, `${backend} ${name}`);
+        }
+    });
+});
+
 describe('gradient_norm', () => {
   const lengths = [1, 127, 128, 129, 16383, 16384, 16385, 5 * 16384 + 7];
+  // of every magnitude, so that the order shows in the last bits
+  const value = (next: Random) => (next() - 0.5) * 2 ** (40 * next() - 20);
   for (const dtype of ['float32', 'float64'] as const)
     it(`${dtype}: is the L2 norm of all gradients, in the one order, on every backend`, () => {
       const next = random(dtype);
       const type = dtype === 'float32' ? Float32Array : Float64Array;
-      const gradients = lengths.map((length) => new type(length).map(() => 1e3 * (next() - 0.5)));
+      const gradients = lengths.map((length) => new type(length).map(() => value(next)));
       const sum = (unscale: number) => gradients.reduce((total, g) => total + oracleSumOfSquares(dtype, g, unscale), 0);
       for (const backend of backends)
         for (const loss_scale_factor of [null, 3]) {
@@ -116,6 +143,18 @@ describe('gradient_norm', () => {
           useBackend(before);
           assert.equal(optimizer.gradient_norm, Math.sqrt(sum(loss_scale_factor ?? 1)), backend);
         }
+    });
+
+  for (const dtype of ['float32', 'float64'] as const)
+    it(`${dtype}: shows another order of addition`, () => {
+      const next = random(`orders ${dtype}`);
+      const type = dtype === 'float32' ? Float32Array : Float64Array;
+      for (let i = 0; i < 50; i++) {
+        const gradient = new type(1 + 300 * next()).map(() => value(next));
+        const optimizer = new SGD({ clipnorm: 1 });
+        optimizer.apply([gradient], [new Variable(new type(gradient.length))]);
+        assert.equal(optimizer.gradient_norm, Math.sqrt(oracleSumOfSquares(dtype, gradient)));
+      }
     });
 
   it('is null unless a norm was computed, and covers gradients that are there only', () => {

@@ -25,6 +25,14 @@ function refused(
 }
 
 describe('an optimizer', () => {
+  it('takes one object of options: a positional call shows the object form', () => {
+    const Positional = Nadam as unknown as new (...args: unknown[]) => unknown;
+    const message =
+      /Nadam expects one object of options, as in new Nadam\(\{ learning_rate: 0.1, ... \}\), got \(0.1, 0.9\)/;
+    assert.throws(() => new Positional(0.1, 0.9), TypeError, message);
+    assert.throws(() => new Positional('nadam'), TypeError, /got \("nadam"\)/);
+  });
+
   it('counts the calls of apply and returns the raw counter', () => {
     const v = new Variable([1, 2]);
     const optimizer = new SGD({ gradient_accumulation_steps: 2 });

@@ -23,7 +23,7 @@ describe('a variable', () => {
     assert.throws(() => (w.shape as number[]).push(1), TypeError);
   });
 
-  it('shows live memory, aligned to 64 bytes', () => {
+  it('shows live memory', () => {
     const v = new Variable([1, 2]);
     const { value } = v;
     new SGD({ learning_rate: 1 }).apply([[1, 1]], [v]);
