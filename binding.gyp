@@ -23,8 +23,8 @@
       'target_name': 'keras_optimizers',
       'dependencies': ['baseline', 'avx2', 'avx512'],
       'sources': [
-        'cuda/absent.cpp', 'native/backends.cpp', 'native/memory.cpp', 'native/plan.cpp',
-        'native/binding/addon.cpp', 'native/binding/memory.cpp', 'native/binding/plan.cpp',
+        'cuda/absent.cpp', 'native/backends.cpp', 'native/memory.cpp', 'native/plan.cpp', 'native/threads.cpp',
+        'native/driver.cpp', 'native/binding/addon.cpp', 'native/binding/environment.cpp', 'native/binding/memory.cpp', 'native/binding/plan.cpp',
       ],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_CPP_EXCEPTIONS_ALL'],

@@ -17,6 +17,12 @@ export type ErrorCode =
   | 'ERR_OPT_TOO_LARGE'
   | 'ERR_OPT_OOM'
   | 'ERR_OPT_BACKEND'
+  | 'ERR_OPT_BUSY'
+  | 'ERR_OPT_DETACHED'
+  | 'ERR_OPT_RESIZABLE'
+  | 'ERR_OPT_IMMUTABLE'
+  | 'ERR_OPT_NOT_ASYNC_SAFE'
+  | 'ERR_ADDON_DISABLED'
   | 'ERR_ADDON_LOAD';
 
 export const typeError = (code: ErrorCode, message: string): TypeError =>
@@ -51,12 +57,9 @@ function describeFunction(value: object): string {
   return typeof name === 'string' ? `the class ${name}: make an instance with new ${name}({ ... })` : 'a class';
 }
 
-function describeObject(value: object): string {
-  if (ArrayBuffer.isView(value)) return `a ${typedArrayName(value) ?? 'DataView'}`;
-  return Array.isArray(value) ? 'an array' : 'an object';
-}
-
 const tag = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag);
 
-/** The class name of a typed array of whatever realm, undefined for anything else. No property of the value can lie to it. */
-export const typedArrayName = (value: unknown): string | undefined => tag?.get?.call(value) as string | undefined;
+function describeObject(value: object): string {
+  if (ArrayBuffer.isView(value)) return `a ${(tag?.get?.call(value) as string | undefined) ?? 'DataView'}`;
+  return Array.isArray(value) ? 'an array' : 'an object';
+}

@@ -61,6 +61,8 @@ export {
 };
 export { Optimizer } from './optimizer.ts';
 export { LearningRateSchedule } from './schedules/schedule.ts';
+export { allocate } from './arrays.ts';
+export { getNumThreads, memory, setNumThreads } from './native.ts';
 export { Variable } from './variable.ts';
 export { deserialize, get, register_keras_serializable, serialize } from './serialization.ts';
 

@@ -1,9 +1,10 @@
 // Loads the addon and types it: the only file that knows its shape.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-import { rangeError, stateError } from './errors.ts';
+import { describe, rangeError, stateError, typeError } from './errors.ts';
 
 /** Library memory: 64-byte aligned, shown as an ArrayBuffer. `release()` detaches the buffer. */
 export interface Memory {
@@ -36,9 +37,24 @@ export interface PassSpec {
   readonly tensors: readonly TensorSpec[];
 }
 
-export interface Plan {
+/** What a program points into; opaque. */
+export type Plan = object & { readonly plan?: never };
+type Arrays = readonly (Float32Array | Float64Array | null)[];
+
+interface PlanClass {
+  new (backend: number, passes: readonly PassSpec[], variables: number): Plan;
   /** Runs the active passes; returns the L2 norm of the clipped gradients, negative if no norm was asked for. */
-  run(control: Float64Array, arrays: readonly (Float32Array | Float64Array | null)[]): number;
+  run(plan: Plan, control: Float64Array, arrays: Arrays): number;
+  /** The same off the event loop. `held` are the memories that the arrays lie in; `done` gets the norm. */
+  runAsync(
+    plan: Plan,
+    control: Float64Array,
+    arrays: Arrays,
+    held: readonly Memory[],
+    done: (norm: number) => void,
+  ): void;
+  /** Lets go of all memory. */
+  release(plan: Plan): void;
 }
 
 interface Addon {
@@ -50,7 +66,11 @@ interface Addon {
   /** Control bits of the processor's floating-point unit; a step leaves them as they were. */
   floatingPointControl(): number;
   readonly Memory: new (bytes: number) => Memory;
-  readonly Plan: new (backend: number, passes: readonly PassSpec[], variables: number) => Plan;
+  /** Bytes of all library memory of the process. */
+  liveBytes(): number;
+  threadCount(): number;
+  setThreadCount(count: number): void;
+  readonly Plan: PlanClass;
 }
 
 /** Element types a kernel exists for, in the order of the addon's table. */
@@ -68,7 +88,20 @@ function load(): Addon {
       'ERR_ADDON_LOAD',
       `keras-optimizers found no native addon, looked at ${candidates.join(', ')}: run "npm run build:addon" in its folder`,
     );
-  return createRequire(import.meta.url)(found) as Addon;
+  try {
+    return createRequire(import.meta.url)(found) as Addon;
+  } catch (error) {
+    throw loadError(found, error as NodeJS.ErrnoException);
+  }
+}
+
+function loadError(path: string, error: NodeJS.ErrnoException): Error {
+  const disabled = error.code === 'ERR_DLOPEN_DISABLED';
+  const advice = disabled
+    ? 'start node with --allow-addons (and without --no-addons)'
+    : 'run "npm run build:addon" again';
+  const message = `keras-optimizers could not load ${path}: ${error.message}: ${advice}`;
+  return stateError(disabled ? 'ERR_ADDON_DISABLED' : 'ERR_ADDON_LOAD', message);
 }
 
 export const addon: Addon = load();
@@ -105,3 +138,37 @@ export function useBackend(name: string): string {
 
 export const newPlan = (passes: readonly PassSpec[], variables: number): Plan =>
   new addon.Plan(backend, passes, variables);
+
+const maxThreads = 1024;
+
+/**
+ * How many threads a step may use, the calling one included. Default: the cores this process may use, or
+ * `KERAS_OPTIMIZERS_NUM_THREADS`. Results do not depend on it. It holds for the whole process, workers included.
+ *
+ * @param count 1 to 1024
+ * @throws RangeError `ERR_OPT_CONFIG_RANGE`, TypeError `ERR_OPT_CONFIG_TYPE`
+ */
+export function setNumThreads(count: number): void {
+  checkThreads('setNumThreads', count);
+  addon.setThreadCount(count);
+}
+
+/** How many threads a step may use. */
+export const getNumThreads = (): number => addon.threadCount();
+
+function checkThreads(who: string, count: unknown): void {
+  const message = `${who} expects a whole number of threads from 1 to ${maxThreads}, got ${describe(count)}`;
+  if (typeof count !== 'number') throw typeError('ERR_OPT_CONFIG_TYPE', message);
+  if (!Number.isInteger(count) || count < 1 || count > maxThreads) throw rangeError('ERR_OPT_CONFIG_RANGE', message);
+}
+
+/** Bytes of library memory that are alive in this process: variables, gradients, state. */
+export const memory = (): { readonly cpu: number } => ({ cpu: addon.liveBytes() });
+
+// The first environment of the process decides; a worker finds the pool as it is.
+if (addon.threadCount() === 0) {
+  const asked = process.env.KERAS_OPTIMIZERS_NUM_THREADS;
+  const count = asked ? Number(asked) : Math.min(availableParallelism(), maxThreads);
+  checkThreads('KERAS_OPTIMIZERS_NUM_THREADS', count);
+  addon.setThreadCount(count);
+}

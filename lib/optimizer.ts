@@ -13,9 +13,10 @@ import {
   type Values,
 } from './configurable.ts';
 import { configOf, fromConfig, type CustomObjects } from './serialization.ts';
-import { describe, rangeError, stateError } from './errors.ts';
+import { allocated, memoryOf, type FloatArray } from './arrays.ts';
+import { describe, rangeError, stateError, typeError } from './errors.ts';
 import { gradientArray, type Gradient } from './gradients.ts';
-import type { Dtype } from './native.ts';
+import type { Dtype, Memory } from './native.ts';
 import {
   checkCommon,
   rateAt,
@@ -26,6 +27,7 @@ import {
   type LearningRate,
 } from './optimizers/common.ts';
 import type { Program } from './pass.ts';
+import { StepQueue } from './queue.ts';
 import { State, type Stages, type Trainable } from './state.ts';
 import {
   runningNumbers,
@@ -39,6 +41,19 @@ import {
 } from './step.ts';
 import { scalarStorage, Variable, variableOver } from './variable.ts';
 import { exclusion, setWeights, type Exclusion, type Weight } from './weights.ts';
+
+interface Steps {
+  readonly program: Program;
+  readonly stages: Stages;
+}
+
+/** What an asynchronous step has taken with it. */
+interface Staged {
+  readonly arrays: readonly (FloatArray | null)[];
+  readonly held: readonly Memory[];
+  readonly skipped: readonly Variable[];
+}
+type Block = ReturnType<typeof allocated> | undefined;
 
 // eslint-disable-next-line @typescript-eslint/no-unused-vars -- merged with the class, which has the parameter
 export interface Optimizer<F extends Fields = Fields> extends CommonValues {}
@@ -58,7 +73,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
   #running: RunningNumbers = runningNumbers(() => NaN);
   #excluded: (variable: Variable) => boolean = () => false;
   #state: State | undefined;
-  #program: { readonly program: Program; readonly stages: Stages } | undefined; // derived from the state and the exclusion
+  #program: Steps | undefined; // derived from the state and the exclusion
+  readonly #queue = new StepQueue();
+  readonly #blocks: [Block[], Block[]] = [[], []]; // copies of gradients, of the running step and of the waiting one
   #norm: number | null = null;
   #warned = false;
   #disposed = false;
@@ -177,26 +194,65 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @param variables the ones that the gradients belong to; default: those it was built with
    * @returns the raw counter: calls of `apply` so far
    * @throws Error `ERR_OPT_NOT_BUILT` without variables before `build`, `ERR_OPT_NO_GRADIENT` if all gradients are null,
-   *   `ERR_OPT_UNKNOWN_VARIABLE`, `ERR_OPT_DISPOSED`
+   *   `ERR_OPT_UNKNOWN_VARIABLE`, `ERR_OPT_DISPOSED`, `ERR_OPT_BUSY` while an asynchronous step runs
    * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` or `ERR_OPT_ALIAS` for a gradient that does not fit
    */
   apply(gradients?: readonly Gradient[], variables?: readonly Trainable[]): number {
-    this.#checkOpen();
-    if (gradients?.length === 0 && !variables?.length) return this.#counter;
+    this.#checkIdle('apply');
+    if (isEmpty(gradients) && (variables === undefined || isEmpty(variables))) return this.#counter;
     const fresh = this.#state === undefined;
     if (fresh && variables !== undefined) this.build(variables);
     const state = this.#built('apply');
     try {
-      this.#program ??= state.program((variable) => this.weight_decay !== null && !this.#excluded(variable));
-      const skipped = this.#bind(state, this.#program.program, gradients, variables);
-      this.#run(this.#program.program, this.#program.stages);
+      const steps = this.#steps(state);
+      const skipped = this.#gather(state, steps.program.arrays, gradients, variables);
+      const running = this.#setStages(steps.stages);
+      this.#norm = steps.program.run();
+      this.#running = running;
       if (skipped.length > 0) this.#warnOf(skipped);
     } catch (error) {
       if (fresh) this.#unbuild();
       throw error;
     }
-    this.#finish(state, this.#program.program);
+    this.#finish(state, this.#steps(state).program);
     return this.#counter;
+  }
+
+  /**
+   * The same step off the event loop, on threads of this package. The gradients are those at the call: arrays of yours are
+   * copied before it returns; a variable's `gradient`, other variables and arrays of `allocate` are read in place. The
+   * learning rate and other functions are asked when the step starts. One step may wait behind the running one. docs/async.md
+   * says what may be touched meanwhile.
+   *
+   * @param gradients as in `apply`
+   * @param variables as in `apply`, but no plain arrays
+   * @returns the raw counter, when the step has ended
+   * @throws (rejects) as `apply`; Error `ERR_OPT_BUSY` if a step waits already or another optimizer's step uses a variable;
+   *   TypeError `ERR_OPT_NOT_ASYNC_SAFE` for plain arrays as variables
+   */
+  async apply_async(gradients?: readonly Gradient[], variables?: readonly Trainable[]): Promise<number> {
+    this.#checkOpen();
+    if (isEmpty(gradients) && (variables === undefined || isEmpty(variables))) return this.#counter;
+    if (this.#queue.place > 1)
+      throw stateError(
+        'ERR_OPT_BUSY',
+        `${this.#who}.apply_async expects at most one step to wait, one does: await it first`,
+      );
+    const fresh = this.#state === undefined;
+    if (fresh && variables !== undefined) this.build(variables);
+    const state = this.#built('apply_async');
+    try {
+      const staged = this.#stage(state, gradients, variables);
+      return await this.#queue.add(() => this.#runAsync(state, staged));
+    } catch (error) {
+      if (fresh && this.#counter === 0 && !this.#queue.busy) this.#unbuild();
+      throw error;
+    }
+  }
+
+  /** Resolves when no asynchronous step runs or waits. */
+  idle(): Promise<void> {
+    return this.#queue.idle();
   }
 
   /**
@@ -232,7 +288,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws Error `ERR_OPT_NOT_BUILT`, `ERR_OPT_UNKNOWN_VARIABLE`, `ERR_OPT_DISPOSED`
    */
   finalize_variable_values(variables: readonly Trainable[]): void {
-    this.#checkOpen();
+    this.#checkIdle('finalize_variable_values');
     if (!this.use_ema) return;
     const state = this.#built('finalize_variable_values');
     for (const i of state.indicesOf(variables)) state.variables[i]?.assign(state.averages?.[i] as Variable);
@@ -246,7 +302,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   counter; TypeError `ERR_OPT_ARRAY_TYPE`
    */
   set_weights(weights: readonly Weight[]): void {
-    this.#checkOpen();
+    this.#checkIdle('set_weights');
     this.#built('set_weights');
     setWeights(this.#who, this.variables, weights);
   }
@@ -275,8 +331,13 @@ export abstract class Optimizer<F extends Fields = Fields> {
     return fromConfig(this, config, custom_objects);
   }
 
-  /** Gives its state's memory back; any later step is an error. Doing it again does nothing. */
+  /**
+   * Gives its state's memory back; any later step is an error. Doing it again does nothing.
+   *
+   * @throws Error `ERR_OPT_BUSY` while an asynchronous step runs or waits
+   */
   dispose(): void {
+    this.#queue.checkIdle(this.#who, 'dispose');
     this.#unbuild();
     this.#disposed = true;
   }
@@ -293,6 +354,12 @@ export abstract class Optimizer<F extends Fields = Fields> {
     if (this.#disposed) throw stateError('ERR_OPT_DISPOSED', `${this.#who} "${this.name}" has been disposed of`);
   }
 
+  #checkIdle(method: string): void {
+    this.#checkOpen();
+    this.#queue.checkIdle(this.#who, method);
+    for (const variable of this.#state?.variables ?? []) Variable.checkIdle(variable);
+  }
+
   #built(method: string): State {
     if (this.#state !== undefined) return this.#state;
     throw stateError(
@@ -302,49 +369,56 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
 
   #unbuild(): void {
+    this.#program?.program.release();
+    this.#program = undefined;
     for (const variable of this.#state?.owned ?? []) variable.dispose();
     this.#state = undefined;
-    this.#program = undefined;
+    for (const blocks of this.#blocks) for (const block of blocks.splice(0)) block?.memory.release();
   }
 
   #setRunning(value: number): void {
     this.#running = runningNumbers(({ round }) => round(value));
   }
 
-  /** Puts the gradients into the program's arrays. Returns the variables that are given without one. */
-  #bind(
+  /** The program of a step and its passes by stage. */
+  #steps(state: State): Steps {
+    this.#program ??= state.program((variable) => this.weight_decay !== null && !this.#excluded(variable));
+    return this.#program;
+  }
+
+  /** Puts the gradients into `arrays`, by variable. Returns the variables that are given without one. */
+  #gather(
     state: State,
-    { arrays }: Program,
+    arrays: (FloatArray | null)[],
     gradients: unknown,
-    variables: readonly Trainable[] | undefined,
+    variables?: readonly Trainable[],
   ): Variable[] {
     const indices = state.indicesOf(variables);
     const count = Array.isArray(gradients) ? gradients.length : describe(gradients);
     if (gradients !== undefined && count !== indices.length)
       throw rangeError(
         'ERR_OPT_LENGTH',
-        `${this.#who}.apply expects ${indices.length} gradients, one for each variable, got ${count}`,
+        `${this.#who} expects ${indices.length} gradients, one for each variable, got ${count}`,
       );
     arrays.fill(null, 0, state.variables.length);
     indices.forEach((index, i) => {
       const variable = state.variables[index] as Variable;
-      arrays[index] = gradientArray(
+      const array = gradientArray(
         gradients === undefined ? variable.gradient : (gradients as unknown[])[i],
         i,
         variable,
       );
+      if (array !== null) state.checkGradientApart(array, i);
+      arrays[index] = array;
     });
     const skipped = indices.filter((index) => arrays[index] === null);
     if (skipped.length === indices.length)
-      throw stateError(
-        'ERR_OPT_NO_GRADIENT',
-        `${this.#who}.apply expects a gradient for at least one variable, got none`,
-      );
+      throw stateError('ERR_OPT_NO_GRADIENT', `${this.#who} expects a gradient for at least one variable, got none`);
     return skipped.map((index) => state.variables[index] as Variable);
   }
 
-  /** Computes the numbers, runs the program, and only then keeps what carries over to the next step. */
-  #run(program: Program, stages: Stages): void {
+  /** Computes the numbers of the next step. Returns what carries over to the one after it. */
+  #setStages(stages: Stages): RunningNumbers {
     let running = this.#running;
     setStages(stages, this, this.#counter, (): UpdateNumbers => {
       const { learning_rate } = this;
@@ -357,8 +431,50 @@ export abstract class Optimizer<F extends Fields = Fields> {
         this.scalars(hyper, { step, learning_rate: rate, running: running[dtype] }, arithmetics[dtype]);
       return { learning_rate, scalars };
     });
-    this.#norm = program.run();
+    return running;
+  }
+
+  /** The gradients of an asynchronous step in library memory: copies, where they are the caller's own arrays. */
+  #stage(state: State, gradients: unknown, variables: readonly Trainable[] | undefined): Staged {
+    if (!state.asyncSafe)
+      throw typeError(
+        'ERR_OPT_NOT_ASYNC_SAFE',
+        `${this.#who}.apply_async expects variables that own their memory, got plain arrays: use Variable, or apply`,
+      );
+    const arrays: (FloatArray | null)[] = state.variables.map(() => null);
+    const skipped = this.#gather(state, arrays, gradients, variables);
+    this.#blocks.reverse(); // the other ones may be read by the running step
+    const blocks = this.#blocks[0];
+    const held = arrays.map((array, i) => {
+      if (array === null) return undefined;
+      const own = memoryOf(array);
+      if (own !== undefined) return own;
+      const block = (blocks[i] ??= allocated((state.variables[i] as Variable).dtype as Dtype, array.length));
+      block.array.set(array);
+      arrays[i] = block.array;
+      return block.memory;
+    });
+    return { arrays, held: held.filter((memory) => memory !== undefined), skipped };
+  }
+
+  /** Starts a step whose turn it is. Everything is checked before the native call; only then are the variables taken. */
+  async #runAsync(state: State, { arrays, held, skipped }: Staged): Promise<number> {
+    const used = [...state.variables, ...state.owned];
+    for (const variable of used) Variable.checkIdle(variable);
+    const { program, stages } = this.#steps(state);
+    const running = this.#setStages(stages);
+    arrays.forEach((array, i) => (program.arrays[i] = array));
+    const step = program.runAsync(held);
+    for (const variable of used) Variable.use(variable, 1);
+    try {
+      this.#norm = await step;
+    } finally {
+      for (const variable of used) Variable.use(variable, -1);
+    }
     this.#running = running;
+    if (skipped.length > 0) this.#warnOf(skipped);
+    this.#finish(state, program);
+    return this.#counter;
   }
 
   /** Every value with functions called, and what they return checked like a number that is given. */
@@ -392,3 +508,4 @@ export abstract class Optimizer<F extends Fields = Fields> {
 markConfigurable(Optimizer.prototype);
 
 const isNumber = (x: unknown): boolean => typeof x === 'number';
+const isEmpty = (list: readonly unknown[] | undefined): boolean => Array.isArray(list) && list.length === 0;

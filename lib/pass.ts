@@ -7,12 +7,14 @@ import {
   newPlan,
   ruleNamed,
   type Dtype,
+  type Memory,
   type PassSpec,
   type Plan,
   type Source,
   type TensorSpec,
 } from './native.ts';
-import { Variable, type FloatArray } from './variable.ts';
+import type { FloatArray } from './arrays.ts';
+import { Variable } from './variable.ts';
 
 /** What one tensor of a pass needs; `gradient` is the index of a gradient, or the variable that is read in its place. */
 export interface Bound {
@@ -127,7 +129,20 @@ export class Program {
 
   /** One native call. Returns the L2 norm of the clipped gradients, null if no norm was asked for. */
   run(): number | null {
-    const norm = this.#plan.run(this.#control, this.arrays);
-    return norm < 0 ? null : norm;
+    return normOf(addon.Plan.run(this.#plan, this.#control, this.arrays));
+  }
+
+  /** The same off the event loop, on arrays that lie in `held`. */
+  runAsync(held: readonly Memory[]): Promise<number | null> {
+    return new Promise((resolve) => {
+      addon.Plan.runAsync(this.#plan, this.#control, this.arrays, held, (norm) => resolve(normOf(norm)));
+    });
+  }
+
+  /** Lets go of all memory; it cannot run any more. */
+  release(): void {
+    addon.Plan.release(this.#plan);
   }
 }
+
+const normOf = (norm: number): number | null => (norm < 0 ? null : norm);

@@ -1,9 +1,10 @@
 // What an optimizer keeps for the variables it was built with: slots in Keras's order and with Keras's names, and the
 // program of a step.
+import { bufferOf, checkMemory, dtypeOf, lengthOf, spanOf, type FloatArray } from './arrays.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import { dtypes, ruleNamed, type Dtype } from './native.ts';
 import { Pass, Program, type Bound } from './pass.ts';
-import { arrayStorage, dtypeOf, nativeStorage, Variable, variableOver, type FloatArray } from './variable.ts';
+import { arrayStorage, nativeStorage, Variable, variableOver } from './variable.ts';
 
 /** A variable, or an array of the caller's that is trained in place. */
 export type Trainable = Variable | FloatArray;
@@ -38,6 +39,7 @@ export class State {
   readonly #layout: Layout;
   readonly #places: ReadonlyMap<unknown, number>;
   readonly #slots: ReadonlyMap<string, readonly Variable[]>;
+  readonly #written: Places;
 
   constructor(trainables: unknown, layout: Layout) {
     const list = checkTrainables(layout.who, trainables);
@@ -57,6 +59,7 @@ export class State {
       this.#slots = new Map(
         blocks.flatMap(({ names, rows }) => names.map((name, i) => [name, rows.map((row) => row[i] as Variable)])),
       );
+      this.#written = placesOf([...this.variables, ...made].map(({ value }) => value));
     } catch (error) {
       for (const variable of made) variable.dispose(); // out of memory leaves nothing half-built
       throw error;
@@ -91,6 +94,23 @@ export class State {
     const indices = trainables.map((trainable) => this.indexOf(trainable));
     if (new Set(indices).size === indices.length) return indices;
     throw rangeError('ERR_OPT_ALIAS', `${this.#layout.who} expects each variable once, got one twice`);
+  }
+
+  /** Refuses a gradient that lies in memory which a step writes. */
+  checkGradientApart(gradient: FloatArray, i: number): void {
+    const places = this.#written.get(bufferOf(gradient));
+    if (places === undefined) return;
+    const { begin, end } = spanOf(gradient);
+    if (places.some((place) => begin < place.end && place.begin < end))
+      throw rangeError(
+        'ERR_OPT_ALIAS',
+        `gradients[${i}] overlaps a variable or its state in memory, which a step writes`,
+      );
+  }
+
+  /** Whether all variables own their memory, so that a step may outlast the call. */
+  get asyncSafe(): boolean {
+    return this.variables.every((variable) => Variable.storageOf(variable).memory !== undefined);
   }
 
   /** The program of a step; `decays` says which variables the weight decay reaches. */
@@ -154,6 +174,7 @@ function checkTrainables(who: string, list: unknown): Trainable[] {
   const trainables = list.map((value, i) => {
     const trainable =
       value instanceof Variable ? Variable.storageOf(value).memory !== undefined : dtypeOf(value) !== undefined;
+    if (trainable && !(value instanceof Variable)) checkMemory(`variables[${i}]`, value as FloatArray, true);
     if (trainable) return value as Trainable;
     throw typeError(
       'ERR_OPT_ARRAY_TYPE',
@@ -164,19 +185,27 @@ function checkTrainables(who: string, list: unknown): Trainable[] {
   return trainables;
 }
 
+interface Place {
+  readonly i: number;
+  readonly begin: number;
+  readonly end: number;
+}
+type Places = Map<ArrayBufferLike, Place[]>;
+
+/** Where arrays lie, by buffer. */
+function placesOf(list: readonly FloatArray[]): Places {
+  const places: Places = new Map();
+  list.forEach((array, i) => {
+    const group = places.get(bufferOf(array)) ?? [];
+    if (lengthOf(array) > 0) group.push({ i, ...spanOf(array) });
+    places.set(bufferOf(array), group);
+  });
+  return places;
+}
+
 function checkApart(trainables: readonly Trainable[]): void {
-  const places = trainables
-    .map((trainable, i) => ({ i, array: trainable instanceof Variable ? trainable.value : trainable }))
-    .filter(({ array }) => array.length > 0)
-    .map(({ i, array }) => ({
-      i,
-      buffer: array.buffer,
-      begin: array.byteOffset,
-      end: array.byteOffset + array.byteLength,
-    }));
-  const groups = new Map(places.map(({ buffer }) => [buffer, [] as typeof places]));
-  for (const place of places) groups.get(place.buffer)?.push(place);
-  for (const group of groups.values()) {
+  const places = placesOf(trainables.map((trainable) => (trainable instanceof Variable ? trainable.value : trainable)));
+  for (const group of places.values()) {
     group.sort((a, b) => a.begin - b.begin);
     group.forEach((place, k) => {
       const before = group[k - 1];

@@ -1,20 +1,14 @@
-import { describe, rangeError, stateError, typeError, typedArrayName } from './errors.ts';
-import { addon, type Dtype, type Memory } from './native.ts';
+import { allocated, arrays, dtypeOf, lengthOf, type FloatArray } from './arrays.ts';
+import { describe, rangeError, stateError, typeError } from './errors.ts';
+import type { Dtype, Memory } from './native.ts';
 
-/** The arrays that numbers lie in. */
-export type FloatArray = Float32Array | Float64Array;
+export type { FloatArray };
 /** An element type of a variable; integers occur in the state of optimizers only. */
 export type VariableDtype = Dtype | 'int64' | 'int32';
 /** Numbers to be copied. */
 export type Numbers = FloatArray | readonly number[];
 /** What `constraint` gets: the live values, to be changed in place or replaced by what it returns. */
 export type Constraint = (value: FloatArray) => Numbers | void;
-
-const arrays = { float32: Float32Array, float64: Float64Array } as const;
-const dtypesOfArrays: Readonly<Record<string, Dtype>> = { Float32Array: 'float32', Float64Array: 'float64' };
-
-/** The dtype of a Float32Array or Float64Array of whatever realm; undefined for anything else. */
-export const dtypeOf = (value: unknown): Dtype | undefined => dtypesOfArrays[typedArrayName(value) ?? ''];
 
 /** Where the numbers of a variable are. */
 export interface Storage {
@@ -32,14 +26,13 @@ export interface Storage {
 
 /** Library memory shown as a typed array. */
 export function nativeStorage(dtype: Dtype, length: number): Storage & { readonly memory: Memory } {
-  const memory = new addon.Memory(length * arrays[dtype].BYTES_PER_ELEMENT);
-  const view = new arrays[dtype](memory.buffer, 0, length);
-  return { dtype, length, memory, value: () => view, write: (data) => view.set(data) };
+  const { memory, array } = allocated(dtype, length);
+  return { dtype, length, memory, value: () => array, write: (data) => array.set(data) };
 }
 
 /** An array of the caller's, written in place. */
 export function arrayStorage(array: FloatArray, dtype: Dtype): Storage {
-  return { dtype, length: array.length, array, value: () => array, write: (data) => array.set(data) };
+  return { dtype, length: lengthOf(array), array, value: () => array, write: (data) => array.set(data) };
 }
 
 /** A number of an optimizer's: float64 inside, shown in its Keras dtype. */
@@ -83,6 +76,7 @@ export class Variable {
   readonly #storage: Storage;
   #gradient: (Storage & { readonly memory: Memory }) | undefined;
   #disposed = false;
+  #steps = 0; // asynchronous steps that use it
 
   /**
    * @param data copied
@@ -136,17 +130,24 @@ export class Variable {
    * Overwrites the values.
    *
    * @param data as many numbers as the variable has
-   * @throws TypeError `ERR_OPT_ARRAY_TYPE` for other data, `ERR_OPT_READ_ONLY` for a counter; RangeError `ERR_OPT_LENGTH`
+   * @throws TypeError `ERR_OPT_ARRAY_TYPE` for other data, `ERR_OPT_READ_ONLY` for a counter; RangeError `ERR_OPT_LENGTH`;
+   *   Error `ERR_OPT_BUSY` while an asynchronous step uses it
    */
   assign(data: Numbers | Variable): void {
     const storage = this.#open();
+    this.#checkIdle();
     if (storage.readOnly) throw typeError('ERR_OPT_READ_ONLY', `"${this.path}" is read-only, its optimizer counts it`);
     storage.write(checkNumbers(`"${this.path}"`, data, storage.length));
   }
 
-  /** Gives its memory back; `value` arrays that were taken before become empty. Doing it again does nothing. */
+  /**
+   * Gives its memory back; `value` arrays that were taken before become empty. Doing it again does nothing.
+   *
+   * @throws Error `ERR_OPT_BUSY` while an asynchronous step uses it
+   */
   dispose(): void {
     if (this.#disposed) return;
+    this.#checkIdle();
     this.#disposed = true;
     this.#storage.memory?.release();
     this.#gradient?.memory.release();
@@ -163,6 +164,32 @@ export class Variable {
    */
   static storageOf(variable: Variable): Storage {
     return variable.#open();
+  }
+
+  /**
+   * Counts the asynchronous steps that use it: 1 when one begins, -1 when it ends.
+   *
+   * @internal
+   */
+  static use(variable: Variable, by: 1 | -1): void {
+    variable.#steps += by;
+  }
+
+  /**
+   * Throws while an asynchronous step uses it.
+   *
+   * @internal
+   */
+  static checkIdle(variable: Variable): void {
+    variable.#checkIdle();
+  }
+
+  #checkIdle(): void {
+    if (this.#steps > 0)
+      throw stateError(
+        'ERR_OPT_BUSY',
+        `variable "${this.path}" is in use by an asynchronous step: await idle() before`,
+      );
   }
 
   #open(): Storage {
@@ -209,7 +236,7 @@ export function checkNumbers(who: string, data: unknown, length?: number): Numbe
       'ERR_OPT_ARRAY_TYPE',
       `${who} expects a Float32Array, a Float64Array or an array of numbers, got ${describe(numbers)}`,
     );
-  const found = (numbers as Numbers).length;
+  const found = list ? numbers.length : lengthOf(numbers as FloatArray);
   if (length !== undefined && found !== length)
     throw rangeError('ERR_OPT_LENGTH', `${who} expects ${length} elements, got ${found}`);
   if (list) checkElements(who, numbers);

@@ -15,4 +15,7 @@ struct Memory {
   Memory& operator=(const Memory&) = delete;
 };
 
+// Bytes of all blocks of the process that are alive.
+size_t liveBytes();
+
 using SharedMemory = std::shared_ptr<Memory>;

@@ -5,6 +5,7 @@
 
 #include "flush.h"
 #include "reduce.h"
+#include "threads.h"
 
 namespace {
 
@@ -53,13 +54,33 @@ void setFactors(Pass& pass, const std::vector<double>& squares, double total) {
   }
 }
 
+// Pieces are about a chunk in size: small tensors share one, so that a piece is worth handing to another thread.
+void addChunk(Pass& pass, const Chunk& chunk) {
+  if (pass.pieces.empty()) pass.pieces = {0, 0};
+  size_t elements = 0;
+  for (uint32_t c = pass.pieces[pass.pieces.size() - 2]; c < pass.pieces.back(); ++c) elements += pass.chunks[c].length;
+  if (elements + chunk.length > kChunk && elements > 0) pass.pieces.push_back(pass.pieces.back());
+  pass.chunks.push_back(chunk);
+  ++pass.pieces.back();
+}
+
+// Below this, a pass is done before a helper wakes up.
+constexpr size_t kShared = 2 * kChunk;  // elements
+
+size_t elementsOf(const Pass& pass) {
+  size_t elements = 0;
+  for (const Tensor& tensor : pass.tensors) elements += tensor.skip ? 0 : tensor.length;
+  return elements;
+}
+
 }  // namespace
 
 void Pass::add(Tensor tensor, std::vector<Source> from, int need) {
   for (size_t i = 0; i < from.size(); ++i)
     if (from[i].memory) slotOf(tensor, i) = from[i].memory->data;
   for (size_t begin = 0; begin < tensor.length; begin += kChunk)
-    chunks.push_back({uint32_t(tensors.size()), begin, std::min(kChunk, tensor.length - begin)});
+    addChunk(*this, {uint32_t(tensors.size()), begin, std::min(kChunk, tensor.length - begin)});
+  firstBlock.push_back(firstBlock.empty() ? 0 : firstBlock.back() + blocksOf(tensors.back().length));
   tensors.push_back(tensor);
   sources.push_back(std::move(from));
   needs.push_back(need);
@@ -67,10 +88,10 @@ void Pass::add(Tensor tensor, std::vector<Source> from, int need) {
 
 Plan::Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables)
     : kernels_(kernels), passes_(std::move(passes)), squares_(variables) {
-  size_t longest = 0;
+  size_t largest = 0;
   for (const Pass& pass : passes_)
-    for (const Tensor& tensor : pass.tensors) longest = std::max(longest, tensor.length);
-  partials_.resize(blocksOf(longest));
+    if (!pass.tensors.empty()) largest = std::max(largest, pass.firstBlock.back() + blocksOf(pass.tensors.back().length));
+  partials_.resize(largest);
 }
 
 void Plan::bind(const std::vector<Array>& arrays) {
@@ -92,21 +113,45 @@ void Plan::bind(const std::vector<Array>& arrays) {
     }
 }
 
-// Sums of squares of every gradient that is clipped by norm, then the factors of each.
+template <class Work>
+void Plan::forChunks(const Pass& pass, const Work& work) const {
+  struct Context {
+    const Plan& plan;
+    const Pass& pass;
+    const Work& work;
+  };
+  const auto piece = [](const void* context, size_t i) {
+    const Context& c = *static_cast<const Context*>(context);
+    if (c.plan.cancelled_.load(std::memory_order_relaxed)) return;
+    const FlushDenormals flush(c.pass.dtype);  // on whatever thread this is
+    for (uint32_t k = c.pass.pieces[i]; k < c.pass.pieces[i + 1]; ++k)
+      if (!c.pass.tensors[c.pass.chunks[k].tensor].skip) c.work(c.pass.chunks[k]);
+  };
+  const Context context{*this, pass, work};
+  const size_t pieces = pass.pieces.empty() ? 0 : pass.pieces.size() - 1;
+  if (elementsOf(pass) >= kShared) return parallelFor(pieces, piece, &context);
+  for (size_t i = 0; i < pieces; ++i) piece(&context, i);
+}
+
+// The sum of squares of every gradient of a pass. Threads fill the sums of single blocks; their order is fixed here.
+void Plan::addSquares(const Pass& pass) {
+  const Kernels::SumOfSquares sumOfSquares = kernels_.sumOfSquares[pass.dtype];
+  forChunks(pass, [&](const Chunk& chunk) {
+    const char* g = static_cast<const char*>(pass.tensors[chunk.tensor].g);
+    for (size_t begin = chunk.begin; begin < chunk.begin + chunk.length; begin += kBlock)
+      partials_[pass.firstBlock[chunk.tensor] + begin / kBlock] =
+          sumOfSquares(g + begin * kSizes[pass.dtype], std::min(kBlock, chunk.begin + chunk.length - begin), pass.control.unscale);
+  });
+  for (size_t t = 0; t < pass.tensors.size(); ++t)
+    if (!pass.tensors[t].skip)
+      squares_[pass.tensors[t].variable] = foldPairwise(partials_.data() + pass.firstBlock[t], blocksOf(pass.tensors[t].length));
+}
+
+// The norms of every gradient that is clipped by norm, then the factors.
 double Plan::clip() {
   std::fill(squares_.begin(), squares_.end(), 0.0);
-  for (const Pass& pass : passes_) {
-    if (!clips(pass)) continue;
-    const FlushDenormals flush(pass.dtype);
-    for (const Tensor& tensor : pass.tensors) {
-      if (tensor.skip) continue;
-      for (size_t block = 0; block < blocksOf(tensor.length); ++block)
-        partials_[block] = kernels_.sumOfSquares[pass.dtype](
-            static_cast<const char*>(tensor.g) + block * kBlock * kSizes[pass.dtype],
-            std::min(kBlock, tensor.length - block * kBlock), pass.control.unscale);
-      squares_[tensor.variable] = foldPairwise(partials_.data(), blocksOf(tensor.length));
-    }
-  }
+  for (const Pass& pass : passes_)
+    if (clips(pass)) addSquares(pass);
   double total = 0;
   for (const double sum : squares_) total += sum;
   for (Pass& pass : passes_)
@@ -119,12 +164,8 @@ double Plan::run() {
   for (Pass& pass : passes_) {
     if (pass.control.active == 0) continue;
     if (norm < 0 && clips(pass)) norm = clip();
-    const FlushDenormals flush(pass.dtype);
     const Kernels::Update update = kernels_.update[pass.rule][pass.dtype];
-    for (const Chunk& chunk : pass.chunks) {
-      const Tensor& tensor = pass.tensors[chunk.tensor];
-      if (!tensor.skip) update(tensor, chunk.begin, chunk.length, pass.control);
-    }
+    forChunks(pass, [&](const Chunk& chunk) { update(pass.tensors[chunk.tensor], chunk.begin, chunk.length, pass.control); });
   }
   return norm;
 }

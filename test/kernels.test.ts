@@ -51,7 +51,8 @@ function run(backend: string, setting: Setting, values: readonly number[][], sca
   const control = new Float64Array(addon.controlSize);
   control.set(addon.controls.map((name) => (fields as unknown as Record<string, number>)[name] ?? 0));
   control.set(scalars, addon.controls.length);
-  plan.run(
+  addon.Plan.run(
+    plan,
     control,
     arrays.map(({ array }) => array),
   );
@@ -146,7 +147,7 @@ describe('kernels', () => {
     ];
     for (const [code, arrays] of bad)
       assert.propertyVal(
-        thrown(() => plan.run(control, arrays)),
+        thrown(() => addon.Plan.run(plan, control, arrays)),
         'code',
         code,
       );

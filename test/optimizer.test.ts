@@ -363,7 +363,7 @@ describe('a refused call leaves variables, state and counter as they were', () =
       'too few gradients',
       (o) => o.apply([[1, 1]]),
       'ERR_OPT_LENGTH',
-      /Nadam.apply expects 2 gradients, one for each variable, got 1/,
+      /Nadam expects 2 gradients, one for each variable, got 1/,
     ],
     ['gradients that are no array', (o) => o.apply(3 as never), 'ERR_OPT_LENGTH', /got 3/],
     [

@@ -2,6 +2,7 @@
 // a pass, and the classes Memory and Plan. lib/native.ts types it.
 #include "../backends.h"
 #include "../flush.h"
+#include "../threads.h"
 #include "binding.h"
 
 void fail(Napi::Error error, const char* code) {
@@ -46,13 +47,25 @@ Napi::Array describeBackends(Napi::Env env) {
   return backends;
 }
 
+// A function of no arguments that returns a number.
+template <class Get>
+Napi::Function number(Napi::Env env, Get get) {
+  return Napi::Function::New(env, [get](const Napi::CallbackInfo& info) -> Napi::Value {
+    return Napi::Number::New(info.Env(), get());
+  });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("rules", describeAll(env, Rules()));
   exports.Set("backends", describeBackends(env));
   exports.Set("controls", strings(env, kControls, sizeof(kControls) / sizeof(*kControls)));
   exports.Set("controlSize", double(sizeof(Control) / sizeof(double)));
-  exports.Set("floatingPointControl", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
-                return Napi::Number::New(info.Env(), floatingPointControl());
+  env.SetInstanceData(new Environment(env));
+  exports.Set("floatingPointControl", number(env, [] { return double(floatingPointControl()); }));
+  exports.Set("liveBytes", number(env, [] { return double(liveBytes()); }));
+  exports.Set("threadCount", number(env, [] { return double(threadCount()); }));
+  exports.Set("setThreadCount", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+                setThreadCount(info[0].As<Napi::Number>().Int32Value());
               }));
   exports.Set("Memory", MemoryHandle::define(env));
   exports.Set("Plan", definePlan(env));

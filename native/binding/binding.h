@@ -2,10 +2,32 @@
 #pragma once
 #include <napi.h>
 
+#include "../driver.h"
 #include "../memory.h"
 
 // A JavaScript error of the given class with a stable code.
 [[noreturn]] void fail(Napi::Error error, const char* code);
+
+// What an environment (the main thread or a worker) has of its own.
+class Environment {
+ public:
+  explicit Environment(Napi::Env env);
+  static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+  // Runs a step off the event loop, then calls done(norm). `plan` stays alive until then.
+  void start(std::unique_ptr<AsyncStep> step, Napi::Object plan, Napi::Function done);
+
+ private:
+  struct Pending {
+    Napi::ObjectReference plan;
+    Napi::FunctionReference done;
+  };
+  static void stop(void* environment);
+  static void finish(napi_env env, napi_value, void* context, void* data);
+
+  napi_threadsafe_function wake_ = nullptr;
+  std::unique_ptr<Driver> driver_;
+  std::deque<Pending> pending_;  // in the order of their steps
+};
 
 // Memory's face in JavaScript: { buffer: ArrayBuffer, release() }.
 class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {

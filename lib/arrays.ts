@@ -1,0 +1,88 @@
+// Typed arrays as they really are: read through the intrinsic getters, so that no shadowed property, proxy or other realm can
+// lie about them.
+import { describe, rangeError, typeError } from './errors.ts';
+import { addon, type Dtype, type Memory } from './native.ts';
+
+/** The arrays that numbers lie in. */
+export type FloatArray = Float32Array | Float64Array;
+
+export const arrays = { float32: Float32Array, float64: Float64Array } as const;
+const dtypes: Readonly<Record<string, Dtype>> = { Float32Array: 'float32', Float64Array: 'float64' };
+
+const prototype = Object.getPrototypeOf(Uint8Array.prototype) as object;
+const getter = (name: PropertyKey) => {
+  const { get } = Object.getOwnPropertyDescriptor(prototype, name) as { get: () => unknown };
+  return (array: unknown): unknown => get.call(array);
+};
+const tagOf = getter(Symbol.toStringTag);
+const rawLength = getter('length');
+const rawBuffer = getter('buffer');
+const rawOffset = getter('byteOffset');
+
+/** The dtype of a Float32Array or Float64Array of whatever realm; undefined for anything else. */
+export const dtypeOf = (value: unknown): Dtype | undefined => dtypes[(tagOf(value) as string | undefined) ?? ''];
+export const lengthOf = (array: FloatArray): number => rawLength(array) as number;
+export const bufferOf = (array: FloatArray): ArrayBufferLike => rawBuffer(array) as ArrayBufferLike;
+
+/** The bytes that an array covers in its buffer. */
+export function spanOf(array: FloatArray): { readonly begin: number; readonly end: number } {
+  const begin = rawOffset(array) as number;
+  return { begin, end: begin + lengthOf(array) * (dtypeOf(array) === 'float64' ? 8 : 4) };
+}
+
+const memories = new WeakMap<ArrayBufferLike, Memory>();
+
+/** The library memory that an array lies in, if it does. */
+export const memoryOf = (array: FloatArray): Memory | undefined => memories.get(bufferOf(array));
+
+/** Zeros in library memory, and that memory. */
+export function allocated(dtype: Dtype, length: number): { readonly memory: Memory; readonly array: FloatArray } {
+  const memory = new addon.Memory(length * arrays[dtype].BYTES_PER_ELEMENT);
+  memories.set(memory.buffer, memory);
+  return { memory, array: new arrays[dtype](memory.buffer, 0, length) };
+}
+
+/**
+ * Zeros in library memory, 64-byte aligned: an array that `apply_async` reads in place, where it copies others.
+ *
+ * @param shape number of elements, or the length of each dimension
+ * @param dtype float32 or float64
+ * @throws RangeError `ERR_OPT_LENGTH` for a bad shape, `ERR_OPT_CONFIG_RANGE` for another dtype, `ERR_OPT_TOO_LARGE` or
+ *   `ERR_OPT_OOM` when there is not that much memory
+ */
+export function allocate(shape: number | readonly number[], dtype: Dtype = 'float32'): FloatArray {
+  const dimensions: readonly unknown[] = Array.isArray(shape) ? [...(shape as unknown[])] : [shape];
+  const length = (dimensions as number[]).reduce((product, n) => product * n, 1);
+  if (!dimensions.every((n) => Number.isSafeInteger(n) && (n as number) >= 0) || !Number.isSafeInteger(length))
+    throw rangeError('ERR_OPT_LENGTH', `allocate expects whole numbers >= 0 as its shape, got ${describe(shape)}`);
+  if (!Object.hasOwn(arrays, dtype))
+    throw rangeError('ERR_OPT_CONFIG_RANGE', `allocate expects dtype to be float32 or float64, got ${describe(dtype)}`);
+  return allocated(dtype, length).array;
+}
+
+interface Flags {
+  readonly detached?: boolean;
+  readonly resizable?: boolean;
+  readonly growable?: boolean;
+  readonly immutable?: boolean;
+}
+
+/** Refuses an array whose memory is gone, may move, or must not be written. */
+export function checkMemory(who: string, array: FloatArray, written: boolean): void {
+  const buffer = bufferOf(array) as ArrayBufferLike & Flags;
+  if (lengthOf(array) === 0 && isDetached(buffer))
+    throw typeError('ERR_OPT_DETACHED', `${who} expects an array with memory, its ArrayBuffer has been detached`);
+  if (buffer.resizable || (written && buffer.growable))
+    throw typeError('ERR_OPT_RESIZABLE', `${who} expects an array of fixed length, its ArrayBuffer is resizable`);
+  if (written && buffer.immutable)
+    throw typeError('ERR_OPT_IMMUTABLE', `${who} expects an array that may be written, its ArrayBuffer is immutable`);
+}
+
+function isDetached(buffer: ArrayBufferLike & Flags): boolean {
+  if (buffer.detached !== undefined) return buffer.detached;
+  try {
+    return new Uint8Array(buffer).length < 0; // Node 20 has no other way to ask: a detached buffer throws
+  } catch {
+    return true;
+  }
+}

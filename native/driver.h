@@ -1,0 +1,40 @@
+// The thread that runs an environment's asynchronous steps, one after the other, off its event loop. Made with the first
+// step; the environment's cleanup hook cancels what runs and joins the thread before any memory of the environment goes.
+#pragma once
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "plan.h"
+
+struct AsyncStep {
+  std::shared_ptr<Plan> plan;
+  std::vector<SharedMemory> held;  // what the gradients lie in
+  double norm = -1;
+};
+
+class Driver {
+ public:
+  // `finished` is called on the driver's thread for every step that ran to its end.
+  explicit Driver(std::function<void(std::unique_ptr<AsyncStep>)> finished) : finished_(std::move(finished)) {}
+  ~Driver() { stop(); }
+  // Throws std::system_error if the system gives no thread.
+  void start(std::unique_ptr<AsyncStep> step);
+  void stop();
+
+ private:
+  void drive() noexcept;
+  std::unique_ptr<AsyncStep> next();
+
+  std::function<void(std::unique_ptr<AsyncStep>)> finished_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::unique_ptr<AsyncStep>> waiting_;
+  std::shared_ptr<Plan> running_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
