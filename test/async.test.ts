@@ -15,7 +15,7 @@ import {
   type Optimizer,
 } from '../lib/index.ts';
 import type { Dtype } from '../lib/native.ts';
-import { thrown, type CodedError } from './errors.ts';
+import { rejection, thrown } from './errors.ts';
 import { random } from './random.ts';
 
 const types = { float32: Float32Array, float64: Float64Array };
@@ -25,16 +25,6 @@ const digest = ({ buffer, byteOffset, byteLength }: ArrayBufferView): string =>
   createHash('sha1')
     .update(new Uint8Array(buffer, byteOffset, byteLength))
     .digest('hex');
-
-/** What a promise is rejected with. */
-async function rejection(promise: Promise<unknown>): Promise<CodedError | undefined> {
-  try {
-    await promise;
-  } catch (error) {
-    return error as CodedError;
-  }
-  return undefined;
-}
 
 const configs: readonly [string, object][] = [
   ['SGD', { momentum: 0.9 }],
@@ -127,8 +117,8 @@ describe('apply_async', () => {
   it('builds at its first call, and unbuilds if that fails', async () => {
     const v = new Variable([1, 2]);
     const optimizer = new Nadam();
-    assert.propertyVal(await rejection(optimizer.apply_async([[1]], [v])), 'code', 'ERR_OPT_LENGTH');
-    assert.propertyVal(await rejection(optimizer.apply_async([[1, 2]])), 'code', 'ERR_OPT_NOT_BUILT');
+    assert.propertyVal(await rejection(() => optimizer.apply_async([[1]], [v])), 'code', 'ERR_OPT_LENGTH');
+    assert.propertyVal(await rejection(() => optimizer.apply_async([[1, 2]])), 'code', 'ERR_OPT_NOT_BUILT');
     assert.equal(await optimizer.apply_async([[1, 2]], [v]), 1);
   });
 
@@ -178,7 +168,7 @@ describe('apply_async', () => {
     let rate: number = NaN;
     const optimizer = new SGD({ learning_rate: () => rate });
     optimizer.build([v]);
-    assert.propertyVal(await rejection(optimizer.apply_async([gradient])), 'code', 'ERR_OPT_CONFIG_RANGE');
+    assert.propertyVal(await rejection(() => optimizer.apply_async([gradient])), 'code', 'ERR_OPT_CONFIG_RANGE');
     rate = 1;
     assert.equal(await optimizer.apply_async([gradient]), 1);
     assert.equal(v.value[0], 0);
@@ -209,7 +199,7 @@ describe('apply_async', () => {
 
   it('rejects the third step with ERR_OPT_BUSY at once', async () => {
     const { optimizer, gradient } = pair();
-    const steps = [1, 2, 3, 4].map(() => rejection(optimizer.apply_async([gradient])));
+    const steps = [1, 2, 3, 4].map(() => rejection(() => optimizer.apply_async([gradient])));
     assert.deepEqual(
       (await Promise.all(steps)).map((error) => error?.code),
       [undefined, undefined, 'ERR_OPT_BUSY', 'ERR_OPT_BUSY'],
@@ -221,14 +211,14 @@ describe('apply_async', () => {
     const { v, optimizer, gradient } = pair();
     const other = new SGD();
     const first = optimizer.apply_async([gradient]);
-    assert.propertyVal(await rejection(other.apply_async([gradient], [v])), 'code', 'ERR_OPT_BUSY');
+    assert.propertyVal(await rejection(() => other.apply_async([gradient], [v])), 'code', 'ERR_OPT_BUSY');
     await first;
     assert.equal(await other.apply_async([gradient], [v]), 1);
   });
 
   it('refuses plain arrays as variables', async () => {
     const optimizer = new SGD();
-    const error = await rejection(optimizer.apply_async([[1]], [new Float32Array(1)]));
+    const error = await rejection(() => optimizer.apply_async([[1]], [new Float32Array(1)]));
     assert.instanceOf(error, TypeError);
     assert.propertyVal(error, 'code', 'ERR_OPT_NOT_ASYNC_SAFE');
   });
@@ -259,7 +249,10 @@ describe('apply_async', () => {
   it('survives a gradient whose buffer is taken away, before and during a step', async () => {
     const { v, optimizer } = pair();
     const [first, second] = [allocate(200_000), allocate(200_000)];
-    const steps = [optimizer.apply_async([first.fill(1)]), rejection(optimizer.apply_async([second.fill(1)]))] as const;
+    const steps = [
+      optimizer.apply_async([first.fill(1)]),
+      rejection(() => optimizer.apply_async([second.fill(1)])),
+    ] as const;
     for (const array of [first, second]) structuredClone(array.buffer, { transfer: [array.buffer as ArrayBuffer] });
     assert.equal(await steps[0], 1);
     const error = await steps[1]; // Node 20 does not detach a library's buffer, later versions do
