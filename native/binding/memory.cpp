@@ -34,9 +34,10 @@ SharedMemory MemoryHandle::from(const Napi::Value& value) {
   return memory;
 }
 
-// The ArrayBuffer shares the memory: it stays valid after release(), which detaches it, and after a transfer.
+// The ArrayBuffer shares the memory: it stays valid after release(), which detaches it, and after a transfer. It is held
+// weakly, since JavaScript finds the handle of a buffer in a map: both together would never be collected.
 Napi::Value MemoryHandle::buffer(const Napi::CallbackInfo& info) {
-  if (!buffer_.IsEmpty()) return buffer_.Value();
+  if (!buffer_.IsEmpty() && !buffer_.Value().IsEmpty()) return buffer_.Value();
   SharedMemory memory = from(info.This());
   Napi::MemoryManagement::AdjustExternalMemory(info.Env(), int64_t(memory->bytes));
   const auto drop = [](Napi::Env env, void*, SharedMemory* shared) {
@@ -45,12 +46,12 @@ Napi::Value MemoryHandle::buffer(const Napi::CallbackInfo& info) {
   };
   Napi::ArrayBuffer buffer =
       Napi::ArrayBuffer::New(info.Env(), memory->data, memory->bytes, drop, new SharedMemory(memory));
-  buffer_ = Napi::Reference<Napi::ArrayBuffer>::New(buffer, 1);
+  buffer_ = Napi::Reference<Napi::ArrayBuffer>::New(buffer, 0);
   return buffer;
 }
 
 void MemoryHandle::release(const Napi::CallbackInfo&) {
-  if (!buffer_.IsEmpty() && !buffer_.Value().IsDetached()) buffer_.Value().Detach();
+  if (!buffer_.IsEmpty() && !buffer_.Value().IsEmpty() && !buffer_.Value().IsDetached()) buffer_.Value().Detach();
   buffer_.Reset();
   memory_.reset();
 }

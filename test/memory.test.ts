@@ -1,0 +1,77 @@
+// Library memory: counted, given back, and nothing half-built when there is none.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { assert } from 'chai';
+
+import { allocate, memory, Nadam, Variable } from '../lib/index.ts';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const megabyte = 2 ** 20;
+const collect = (globalThis as { gc?: () => void }).gc ?? (() => undefined);
+
+/** Lets finalizers run. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) {
+    collect();
+    await new Promise(setImmediate);
+  }
+}
+
+describe('library memory', () => {
+  beforeEach(settle);
+
+  it('is counted, and given back by dispose', async () => {
+    const before = memory().cpu;
+    const v = new Variable(new Float32Array(megabyte / 4));
+    const optimizer = new Nadam();
+    optimizer.apply([new Float32Array(megabyte / 4)], [v]);
+    assert.equal(memory().cpu - before, 3 * megabyte);
+    v.gradient.fill(1);
+    assert.equal(memory().cpu - before, 4 * megabyte);
+    optimizer.dispose();
+    await settle();
+    assert.equal(memory().cpu - before, 2 * megabyte);
+    v.dispose();
+    await settle();
+    assert.equal(memory().cpu, before);
+  });
+
+  it('is given back by the garbage collector, to which its bytes are reported', async () => {
+    const before = memory().cpu;
+    const external = process.memoryUsage().external;
+    (() => {
+      const v = new Variable(new Float32Array(4 * megabyte));
+      assert.isAtLeast(process.memoryUsage().external - external, 16 * megabyte);
+      new Nadam().apply([new Float32Array(4 * megabyte)], [v]);
+    })();
+    await settle();
+    assert.equal(memory().cpu, before);
+    assert.isBelow(process.memoryUsage().external - external, 2 * megabyte);
+  });
+
+  it('stays valid in an array that outlives its variable', async () => {
+    const value = (() => new Variable([1, 2, 3]).value)();
+    const array = allocate(3);
+    await settle();
+    assert.deepEqual([...value, ...array], [1, 2, 3, 0, 0, 0]);
+  });
+
+  it('that runs out leaves nothing half-built: the next try succeeds', function () {
+    const folder = mkdtempSync(join(tmpdir(), 'keras-optimizers-'));
+    const shim = join(folder, 'oom.so');
+    execFileSync('cc', ['-shared', '-fPIC', '-O1', here('native/oom.c'), '-o', shim, '-ldl']);
+    const { stdout, stderr } = spawnSync(process.execPath, ['--expose-gc', here('native/oom.mjs')], {
+      env: { ...process.env, LD_PRELOAD: [process.env.LD_PRELOAD ?? '', shim].join(' ').trim() },
+      encoding: 'utf8',
+    });
+    rmSync(folder, { recursive: true });
+    const { results, kept } = JSON.parse(stdout || JSON.stringify(stderr)) as { results: unknown[]; kept: number };
+    const refused = { failed: 'RangeError ERR_OPT_OOM', state: 2, again: 'done', iterations: 0 };
+    assert.deepEqual(results, [...Array<object>(9).fill(refused), 'RangeError ERR_OPT_OOM', 'RangeError ERR_OPT_OOM']);
+    assert.equal(kept, 0);
+  });
+});
