@@ -1,7 +1,7 @@
 // Gradients as a caller may give them, checked against the variables they belong to.
 import { arrays, checkMemory, dtypeOf, lengthOf, type FloatArray } from './arrays.ts';
 import { describe, rangeError, typeError } from './errors.ts';
-import { checkNumbers, Variable } from './variable.ts';
+import { checkNumbers, isVariable, Variable } from './variable.ts';
 
 /** The gradient of one variable: of its dtype and length, or an array of numbers; null if there is none. */
 export type Gradient = FloatArray | Variable | readonly number[] | null;
@@ -11,7 +11,7 @@ export function gradientArray(gradient: unknown, i: number, variable: Variable):
   if (gradient === null) return null;
   const { length, dtype } = Variable.storageOf(variable);
   const who = () => `gradients[${i}] ("${variable.path}")`;
-  const array: unknown = gradient instanceof Variable ? gradient.value : gradient;
+  const array: unknown = isVariable(gradient) ? gradient.value : gradient;
   const list = Array.isArray(array);
   if (!list && dtypeOf(array) !== dtype)
     throw typeError(

@@ -1,5 +1,7 @@
 // Over 200 lines: the whole public face of an optimizer, most of it doc comments. The order of a step is in step.ts, what an
 // optimizer keeps in state.ts.
+import { inspect, type InspectOptions } from 'node:util';
+
 import { arithmetics, type Arithmetic } from './arithmetic.ts';
 import {
   checkField,
@@ -344,6 +346,12 @@ export abstract class Optimizer<F extends Fields = Fields> {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  [inspect.custom](depth: number, options: InspectOptions): string {
+    if (depth < 0) return `[${this.#who}]`;
+    const { iterations, name, ...own } = this;
+    return `${this.#who} ${inspect({ name, iterations, learning_rate: this.#rate, ...(own as object) }, options)}`;
   }
 
   get #who(): string {

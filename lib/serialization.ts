@@ -11,6 +11,7 @@ import {
   type Fields,
 } from './configurable.ts';
 import { describe, rangeError, typeError } from './errors.ts';
+import type { Optimizer } from './optimizer.ts';
 
 /** The values as a config that JSON can carry and Keras can read. */
 export function configOf(who: string, fields: Fields, values: Readonly<Record<string, unknown>>): Config {
@@ -129,7 +130,7 @@ function revive(value: unknown, custom: CustomObjects | undefined, depth: number
   if (!isPlainObject(value) || !Object.hasOwn(value, 'class_name')) return value;
   const { class_name, registered_name, config } = Object.fromEntries(ownEntries(value));
   if (class_name === 'function') return functionNamed(config, custom);
-  return fromConfig(classNamed(class_name, registered_name, custom), config ?? {}, custom, depth + 1);
+  return fromConfig(classNamed('deserialize', class_name, registered_name, custom), config ?? {}, custom, depth + 1);
 }
 
 const isMap = (custom: CustomObjects): custom is ReadonlyMap<string, unknown> => custom instanceof Map;
@@ -140,7 +141,7 @@ function customNamed(name: unknown, custom: CustomObjects | undefined): unknown 
   return Object.hasOwn(custom, name) ? custom[name] : undefined;
 }
 
-function classNamed(name: unknown, registeredName: unknown, custom?: CustomObjects): ConfigurableClass {
+function classNamed(who: string, name: unknown, registeredName: unknown, custom?: CustomObjects): ConfigurableClass {
   const found =
     customNamed(registeredName, custom) ??
     customNamed(name, custom) ??
@@ -150,7 +151,7 @@ function classNamed(name: unknown, registeredName: unknown, custom?: CustomObjec
   const known = [...builtins.values()].map(({ cls }) => classNameOf(cls)).concat([...registered.keys()]);
   throw typeError(
     'ERR_OPT_CONFIG_TYPE',
-    `deserialize expects class_name to be one of ${known.join(', ')}, or a class in custom_objects, got ${describe(name)}`,
+    `${who} expects the name of a class (${known.join(', ')}) or one of custom_objects, got ${describe(name)}`,
   );
 }
 
@@ -183,9 +184,12 @@ export function fromConfig<C extends ConfigurableClass>(
  *
  * @throws TypeError `ERR_OPT_CONFIG_TYPE` for anything else
  */
+export function get(identifier: string): Optimizer;
+export function get<C extends Configurable | null>(identifier: C): C;
+export function get(identifier: unknown): Configurable | null;
 export function get(identifier: unknown): Configurable | null {
   if (identifier === null || identifier === undefined) return null;
   if (isConfigurable(identifier)) return identifier;
-  if (typeof identifier === 'string') return fromConfig(classNamed(identifier, undefined), {}) as Configurable;
+  if (typeof identifier === 'string') return fromConfig(classNamed('get', identifier, undefined), {}) as Configurable;
   return deserialize(identifier);
 }

@@ -4,7 +4,7 @@ import { bufferOf, checkMemory, dtypeOf, lengthOf, spanOf, type FloatArray } fro
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import { dtypes, ruleNamed, type Dtype } from './native.ts';
 import { Pass, Program, type Bound } from './pass.ts';
-import { arrayStorage, nativeStorage, Variable, variableOver } from './variable.ts';
+import { arrayStorage, nativeStorage, isVariable, Variable, variableOver } from './variable.ts';
 
 /** A variable, or an array of the caller's that is trained in place. */
 export type Trainable = Variable | FloatArray;
@@ -46,7 +46,7 @@ export class State {
     this.#layout = layout;
     this.#places = new Map(list.map((trainable, i) => [trainable, i]));
     this.variables = list.map((trainable) =>
-      trainable instanceof Variable ? trainable : variableOver(arrayStorage(trainable, dtypeOf(trainable) as Dtype)),
+      isVariable(trainable) ? trainable : variableOver(arrayStorage(trainable, dtypeOf(trainable) as Dtype)),
     );
     const made: Variable[] = [];
     const block = (names: readonly string[]) =>
@@ -80,7 +80,7 @@ export class State {
   indexOf(trainable: unknown): number {
     const index = this.#places.get(trainable);
     if (index !== undefined) return index;
-    const what = trainable instanceof Variable ? `"${trainable.path}"` : describe(trainable);
+    const what = isVariable(trainable) ? `"${trainable.path}"` : describe(trainable);
     throw stateError(
       'ERR_OPT_UNKNOWN_VARIABLE',
       `${this.#layout.who} expects variables that it was built with, got ${what}: build a new optimizer for other variables`,
@@ -172,9 +172,8 @@ function checkTrainables(who: string, list: unknown): Trainable[] {
       `${who} expects variables to be an array of variables, got ${describe(list)}`,
     );
   const trainables = list.map((value, i) => {
-    const trainable =
-      value instanceof Variable ? Variable.storageOf(value).memory !== undefined : dtypeOf(value) !== undefined;
-    if (trainable && !(value instanceof Variable)) checkMemory(`variables[${i}]`, value as FloatArray, true);
+    const trainable = isVariable(value) ? Variable.storageOf(value).memory !== undefined : dtypeOf(value) !== undefined;
+    if (trainable && !isVariable(value)) checkMemory(`variables[${i}]`, value as FloatArray, true);
     if (trainable) return value as Trainable;
     throw typeError(
       'ERR_OPT_ARRAY_TYPE',
@@ -204,7 +203,7 @@ function placesOf(list: readonly FloatArray[]): Places {
 }
 
 function checkApart(trainables: readonly Trainable[]): void {
-  const places = placesOf(trainables.map((trainable) => (trainable instanceof Variable ? trainable.value : trainable)));
+  const places = placesOf(trainables.map((trainable) => (isVariable(trainable) ? trainable.value : trainable)));
   for (const group of places.values()) {
     group.sort((a, b) => a.begin - b.begin);
     group.forEach((place, k) => {

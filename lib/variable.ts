@@ -64,7 +64,7 @@ const nextName = (): string => (unnamed++ === 0 ? 'variable' : `variable_${unnam
  * const kernel = new Variable(new Float32Array(784 * 128), { shape: [784, 128], name: 'dense/kernel' });
  * kernel.gradient[0] = 1;
  */
-export class Variable {
+export class Variable<T extends FloatArray = FloatArray> {
   /** Length of each dimension; row-major. */
   readonly shape: readonly number[];
   /** What identifies it to people and to `exclude_from_weight_decay`: `dense/kernel`. */
@@ -83,7 +83,8 @@ export class Variable {
    * @throws TypeError `ERR_OPT_ARRAY_TYPE` for other data; RangeError `ERR_OPT_LENGTH` for a shape that does not fit,
    *   `ERR_OPT_OOM` when memory is short
    */
-  constructor(data: Numbers, options?: VariableOptions);
+  constructor(data: T | readonly number[], options?: VariableOptions & { readonly dtype?: undefined });
+  constructor(data: Numbers, options: VariableOptions);
   /** @internal */
   constructor(storage: Storage, options: VariableOptions & { readonly [internal]: true });
   constructor(data: Numbers | Storage, options: VariableOptions & { readonly [internal]?: true } = {}) {
@@ -105,17 +106,17 @@ export class Variable {
    *
    * @throws Error `ERR_OPT_DISPOSED`
    */
-  get value(): FloatArray {
-    return this.#open().value() as FloatArray;
+  get value(): T {
+    return this.#open().value() as T;
   }
 
   /**
-   * A gradient of the same shape and dtype, zero at first, allocated on first use: write it and call `apply()` without
-   * arguments.
+   * A gradient of the same shape and dtype, zero at first, allocated on first use: write it and, after `build`, call
+   * `apply()` without arguments.
    *
    * @throws Error `ERR_OPT_DISPOSED`; TypeError `ERR_OPT_READ_ONLY` for a variable of an optimizer
    */
-  get gradient(): FloatArray {
+  get gradient(): T {
     const { memory, dtype, length } = this.#open();
     if (memory === undefined)
       throw typeError(
@@ -123,7 +124,7 @@ export class Variable {
         `only variables that own their memory have a gradient, "${this.path}" does not`,
       );
     this.#gradient ??= nativeStorage(dtype as Dtype, length);
-    return this.#gradient.value() as FloatArray;
+    return this.#gradient.value() as T;
   }
 
   /**
@@ -198,6 +199,9 @@ export class Variable {
   }
 }
 
+/** Whether a value is a variable of this package. */
+export const isVariable = (value: unknown): value is Variable => value instanceof Variable;
+
 /** A variable over existing storage. */
 export const variableOver = (storage: Storage, options: VariableOptions = {}): Variable =>
   new Variable(storage, { ...options, [internal]: true });
@@ -229,7 +233,7 @@ function checkName(name: unknown): string {
 
 /** Numbers in a Float32Array, a Float64Array, a Variable or an array; `who` expects `length` of them. */
 export function checkNumbers(who: string, data: unknown, length?: number): Numbers {
-  const numbers = data instanceof Variable ? data.value : data;
+  const numbers = isVariable(data) ? data.value : data;
   const list = Array.isArray(numbers);
   if (!list && dtypeOf(numbers) === undefined)
     throw typeError(

@@ -1,7 +1,7 @@
 // Values for an optimizer's variables, checked before the first is written; and which variables the weight decay leaves out.
 import { describe, rangeError, typeError } from './errors.ts';
 import type { Trainable } from './state.ts';
-import { checkNumbers, Variable, type Numbers } from './variable.ts';
+import { checkNumbers, isVariable, Variable, type Numbers } from './variable.ts';
 
 /** What may be written into a variable of an optimizer: numbers, or one number for a scalar. */
 export type Weight = Numbers | Variable | BigInt64Array | number;
@@ -31,7 +31,7 @@ function checkedWrite(who: string, variable: Variable, weight: unknown): () => v
 }
 
 function plainNumbers(weight: unknown): unknown {
-  const value: unknown = weight instanceof Variable ? weight.value : weight;
+  const value: unknown = isVariable(weight) ? weight.value : weight;
   if (value instanceof BigInt64Array) return Array.from(value, Number);
   return typeof value === 'number' ? [value] : value;
 }

@@ -1,5 +1,7 @@
 // The optimizer as Keras's base class: the order of calls, what counts, what a failing call leaves behind. The flags'
 // numbers are in goldens.test.ts.
+import { inspect } from 'node:util';
+
 import { assert } from 'chai';
 
 import { Adam, AdamW, ExponentialDecay, get, Nadam, Optimizer, serialize, SGD, Variable } from '../lib/index.ts';
@@ -157,6 +159,12 @@ describe('an optimizer', () => {
     assert.deepEqual([optimizer.iterations, v.value[0]], [1, 0]);
     v.constraint = null;
     assert.equal(optimizer.apply([[1]]), 2);
+  });
+
+  it('shows its class, counters and options', () => {
+    const shown = inspect(new Nadam({ name: 'n', learning_rate: 0.5 }));
+    assert.match(shown, /^Nadam \{\s+name: 'n',\s+iterations: 0,\s+learning_rate: 0.5,/);
+    assert.include(shown, 'beta_1: 0.9');
   });
 
   it('scales a loss', () => {

@@ -223,7 +223,7 @@ describe('a schedule', () => {
     const optimizer = new SGD({ learning_rate: own });
     assert.equal(optimizer.learning_rate, 8);
     const config = JSON.parse(JSON.stringify(serialize(optimizer))) as unknown;
-    assert.throws(() => deserialize(config), TypeError, /class_name to be one of .*, got "Halving"/);
+    assert.throws(() => deserialize(config), TypeError, /the name of a class .*, got "Halving"/);
     for (const custom of [{ Halving }, new Map([['Halving', Halving]])])
       assert.equal((deserialize(config, custom) as SGD).learning_rate, 8);
     assert.equal(library.register_keras_serializable(Halving, 'Tests'), Halving);
