@@ -70,6 +70,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
   /** Its own or Keras's automatic name, the first part of the paths of its variables. */
   readonly name: string;
   readonly #values: Values<F>;
+  readonly #callables: readonly string[]; // options that are functions of no arguments
   #rate: LearningRate;
   #counter = 0; // calls of apply
   #running: RunningNumbers = runningNumbers(() => NaN);
@@ -90,6 +91,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
   constructor(...args: [options?: Options<F>]) {
     const who = classNameOf(new.target);
     this.#values = readOptions(who, (new.target as unknown as { readonly fields: F }).fields, args);
+    this.#callables = Object.entries(this.#values)
+      .filter(([name, value]) => typeof value === 'function' && name !== 'learning_rate')
+      .map(([name]) => name);
     const shared = this.#values as unknown as Values<CommonFields>;
     checkCommon(who, shared);
     this.#rate = shared.learning_rate;
@@ -487,13 +491,14 @@ export abstract class Optimizer<F extends Fields = Fields> {
 
   /** Every value with functions called, and what they return checked like a number that is given. */
   #hyper(): Hyper<F> {
+    const values: Record<string, unknown> = this.#values;
+    if (this.#callables.length === 0) return values as Hyper<F>;
     const { fields } = this.constructor as typeof Optimizer;
-    const values = Object.entries(this.#values).map(([name, value]): [string, unknown] => {
-      if (name === 'learning_rate' || typeof value !== 'function') return [name, value];
-      const result = (value as () => unknown)();
-      return [name, checkField(this.#who, name, { ...fields[name], is: isNumber } as Fields[string], result)];
+    const called = this.#callables.map((name) => {
+      const field = { ...fields[name], is: isNumber } as Fields[string];
+      return [name, checkField<unknown>(this.#who, name, field, (values[name] as () => unknown)())];
     });
-    return Object.fromEntries(values) as Hyper<F>;
+    return { ...values, ...Object.fromEntries(called) } as Hyper<F>;
   }
 
   /** The step has happened: it counts even if a constraint throws. */
