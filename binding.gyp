@@ -25,6 +25,7 @@
       'sources': [
         'cuda/absent.cpp', 'native/backends.cpp', 'native/memory.cpp', 'native/plan.cpp', 'native/threads.cpp',
         'native/driver.cpp', 'native/binding/addon.cpp', 'native/binding/environment.cpp', 'native/binding/memory.cpp', 'native/binding/plan.cpp',
+        'native/binding/no_faults.cpp',
       ],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_CPP_EXCEPTIONS_ALL'],

@@ -6,6 +6,8 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -67,15 +69,15 @@ class Pool {
 
   void run(size_t pieces, void (*body)(const void*, size_t), const void* context) {
     const size_t threads = std::min(pieces, size_t(std::max(1, count.load())));
-    if (threads > 1 && hire(threads - 1)) return share(std::make_shared<Job>(pieces, threads, body, context));
+    const Shared job = threads > 1 && hire(threads - 1) ? post(pieces, threads, body, context) : nullptr;
+    if (job) return finish(job);
     for (size_t i = 0; i < pieces; ++i) body(context, i);
   }
 
  private:
   using Shared = std::shared_ptr<Job>;
 
-  void share(const Shared& job) {
-    post(job);
+  void finish(const Shared& job) {
     job->work(0, ~size_t(0));
     withdraw(job);
     for (int spins = 0; job->unfinished.load(std::memory_order_acquire) > 0; ++spins)
@@ -94,13 +96,19 @@ class Pool {
     return helpers_ > 0;
   }
 
-  void post(const Shared& job) {
-    {
+  // Null if there is no memory for it: then the caller works alone.
+  Shared post(size_t pieces, size_t threads, void (*body)(const void*, size_t), const void* context) {
+    Shared job;
+    try {
+      job = std::make_shared<Job>(pieces, threads, body, context);
       const std::lock_guard<std::mutex> lock(mutex_);
       jobs_.push_back(job);
-      posted_.fetch_add(1);
+    } catch (const std::bad_alloc&) {
+      return nullptr;
     }
+    posted_.fetch_add(1);
     wake_.notify_all();
+    return job;
   }
 
   void withdraw(const Shared& job) {

@@ -110,6 +110,23 @@ describe('headers and classes', () => {
     });
 });
 
+describe('the wall between the languages', () => {
+  const { raise } = addon as unknown as { raise?: (kind: number) => never };
+  it('lets no exception of C++ through', function () {
+    if (raise === undefined) {
+      console.log('      not run: this addon is built without -DFAULTS=ON (npm run test:asan builds one with it)');
+      this.skip();
+    }
+    const messages = [
+      /a standard exception/,
+      /bad_alloc/,
+      /A native exception was thrown/,
+      /an exception of JavaScript's/,
+    ];
+    messages.forEach((message, kind) => assert.throws(() => raise(kind), Error, message));
+  });
+});
+
 describe('the package', () => {
   const run = (...args: string[]) => spawnSync(process.execPath, args, { encoding: 'utf8', cwd: here('..') });
   const program = 'console.log(new Nadam({ name: "n" }).get_config().name, typeof Variable)';

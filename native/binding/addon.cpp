@@ -4,6 +4,7 @@
 #include "../flush.h"
 #include "../threads.h"
 #include "binding.h"
+#include "faults.h"
 
 void fail(Napi::Error error, const char* code) {
   error.Set("code", code);
@@ -69,6 +70,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
               }));
   exports.Set("Memory", MemoryHandle::define(env));
   exports.Set("Plan", definePlan(env));
+  defineFaults(exports);
   return exports;
 }
 

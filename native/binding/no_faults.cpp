@@ -1,0 +1,3 @@
+#include "faults.h"
+
+void defineFaults(Napi::Object) {}
