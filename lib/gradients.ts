@@ -1,6 +1,7 @@
 // Gradients as a caller may give them, checked against the variables they belong to.
 import { arrays, checkMemory, dtypeOf, lengthOf, type FloatArray } from './arrays.ts';
-import { describe, rangeError, typeError } from './errors.ts';
+import { describe, rangeError, stateError, typeError } from './errors.ts';
+import type { State, Trainable } from './state.ts';
 import { checkNumbers, isVariable, Variable } from './variable.ts';
 
 /** The gradient of one variable: of its dtype and length, or an array of numbers; null if there is none. */
@@ -26,4 +27,35 @@ export function gradientArray(gradient: unknown, i: number, variable: Variable):
   const copy = new arrays[dtype as keyof typeof arrays](length);
   copy.set(checkNumbers(who(), array));
   return copy;
+}
+
+/**
+ * Puts the gradients into `arrays`, by variable, null where there is none; without `gradients`, every variable's own. Returns
+ * the variables that are given without one.
+ */
+export function gatherGradients(
+  who: string,
+  state: State,
+  arrays: (FloatArray | null)[],
+  gradients: unknown,
+  variables: readonly Trainable[] | undefined,
+): Variable[] {
+  const indices = state.indicesOf(variables);
+  const count = Array.isArray(gradients) ? gradients.length : describe(gradients);
+  if (gradients !== undefined && count !== indices.length)
+    throw rangeError(
+      'ERR_OPT_LENGTH',
+      `${who} expects ${indices.length} gradients, one for each variable, got ${count}`,
+    );
+  arrays.fill(null, 0, state.variables.length);
+  indices.forEach((index, i) => {
+    const variable = state.variables[index] as Variable;
+    const array = gradientArray(gradients === undefined ? variable.gradient : (gradients as unknown[])[i], i, variable);
+    if (array !== null) state.checkGradientApart(array, i);
+    arrays[index] = array;
+  });
+  const skipped = indices.filter((index) => arrays[index] === null);
+  if (skipped.length === indices.length)
+    throw stateError('ERR_OPT_NO_GRADIENT', `${who} expects a gradient for at least one variable, got none`);
+  return skipped.map((index) => state.variables[index] as Variable);
 }

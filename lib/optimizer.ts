@@ -15,10 +15,9 @@ import {
   type Values,
 } from './configurable.ts';
 import { configOf, fromConfig, type CustomObjects } from './serialization.ts';
-import { allocated, memoryOf, type FloatArray } from './arrays.ts';
-import { describe, rangeError, stateError, typeError } from './errors.ts';
-import { gradientArray, type Gradient } from './gradients.ts';
-import type { Dtype, Memory } from './native.ts';
+import { describe, rangeError, stateError } from './errors.ts';
+import { gatherGradients, type Gradient } from './gradients.ts';
+import type { Dtype } from './native.ts';
 import {
   checkCommon,
   rateAt,
@@ -30,6 +29,7 @@ import {
 } from './optimizers/common.ts';
 import type { Program } from './pass.ts';
 import { StepQueue } from './queue.ts';
+import { Staging, type Staged } from './staging.ts';
 import { State, type Stages, type Trainable } from './state.ts';
 import {
   runningNumbers,
@@ -48,14 +48,6 @@ interface Steps {
   readonly program: Program;
   readonly stages: Stages;
 }
-
-/** What an asynchronous step has taken with it. */
-interface Staged {
-  readonly arrays: readonly (FloatArray | null)[];
-  readonly held: readonly Memory[];
-  readonly skipped: readonly Variable[];
-}
-type Block = ReturnType<typeof allocated> | undefined;
 
 // eslint-disable-next-line @typescript-eslint/no-unused-vars -- merged with the class, which has the parameter
 export interface Optimizer<F extends Fields = Fields> extends CommonValues {}
@@ -78,7 +70,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
   #state: State | undefined;
   #program: Steps | undefined; // derived from the state and the exclusion
   readonly #queue = new StepQueue();
-  readonly #blocks: [Block[], Block[]] = [[], []]; // copies of gradients, of the running step and of the waiting one
+  readonly #staging = new Staging();
   #norm: number | null = null;
   #warned = false;
   #disposed = false;
@@ -211,7 +203,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
     const state = this.#built('apply');
     try {
       const steps = this.#steps(state);
-      const skipped = this.#gather(state, steps.program.arrays, gradients, variables);
+      const skipped = gatherGradients(this.#who, state, steps.program.arrays, gradients, variables);
       const running = this.#setStages(steps.stages);
       this.#norm = steps.program.run();
       this.#running = running;
@@ -248,7 +240,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
     if (fresh && variables !== undefined) this.build(variables);
     const state = this.#built('apply_async');
     try {
-      const staged = this.#stage(state, gradients, variables);
+      const staged = this.#staging.take(this.#who, state, gradients, variables);
       return await this.#queue.add(() => this.#runAsync(state, staged));
     } catch (error) {
       if (fresh && this.#counter === 0 && !this.#queue.busy) this.#unbuild();
@@ -385,7 +377,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
     this.#program = undefined;
     for (const variable of this.#state?.owned ?? []) variable.dispose();
     this.#state = undefined;
-    for (const blocks of this.#blocks) for (const block of blocks.splice(0)) block?.memory.release();
+    this.#staging.release();
   }
 
   #setRunning(value: number): void {
@@ -396,37 +388,6 @@ export abstract class Optimizer<F extends Fields = Fields> {
   #steps(state: State): Steps {
     this.#program ??= state.program((variable) => this.weight_decay !== null && !this.#excluded(variable));
     return this.#program;
-  }
-
-  /** Puts the gradients into `arrays`, by variable. Returns the variables that are given without one. */
-  #gather(
-    state: State,
-    arrays: (FloatArray | null)[],
-    gradients: unknown,
-    variables?: readonly Trainable[],
-  ): Variable[] {
-    const indices = state.indicesOf(variables);
-    const count = Array.isArray(gradients) ? gradients.length : describe(gradients);
-    if (gradients !== undefined && count !== indices.length)
-      throw rangeError(
-        'ERR_OPT_LENGTH',
-        `${this.#who} expects ${indices.length} gradients, one for each variable, got ${count}`,
-      );
-    arrays.fill(null, 0, state.variables.length);
-    indices.forEach((index, i) => {
-      const variable = state.variables[index] as Variable;
-      const array = gradientArray(
-        gradients === undefined ? variable.gradient : (gradients as unknown[])[i],
-        i,
-        variable,
-      );
-      if (array !== null) state.checkGradientApart(array, i);
-      arrays[index] = array;
-    });
-    const skipped = indices.filter((index) => arrays[index] === null);
-    if (skipped.length === indices.length)
-      throw stateError('ERR_OPT_NO_GRADIENT', `${this.#who} expects a gradient for at least one variable, got none`);
-    return skipped.map((index) => state.variables[index] as Variable);
   }
 
   /** Computes the numbers of the next step. Returns what carries over to the one after it. */
@@ -444,29 +405,6 @@ export abstract class Optimizer<F extends Fields = Fields> {
       return { learning_rate, scalars };
     });
     return running;
-  }
-
-  /** The gradients of an asynchronous step in library memory: copies, where they are the caller's own arrays. */
-  #stage(state: State, gradients: unknown, variables: readonly Trainable[] | undefined): Staged {
-    if (!state.asyncSafe)
-      throw typeError(
-        'ERR_OPT_NOT_ASYNC_SAFE',
-        `${this.#who}.apply_async expects variables that own their memory, got plain arrays: use Variable, or apply`,
-      );
-    const arrays: (FloatArray | null)[] = state.variables.map(() => null);
-    const skipped = this.#gather(state, arrays, gradients, variables);
-    this.#blocks.reverse(); // the other ones may be read by the running step
-    const blocks = this.#blocks[0];
-    const held = arrays.map((array, i) => {
-      if (array === null) return undefined;
-      const own = memoryOf(array);
-      if (own !== undefined) return own;
-      const block = (blocks[i] ??= allocated((state.variables[i] as Variable).dtype as Dtype, array.length));
-      block.array.set(array);
-      arrays[i] = block.array;
-      return block.memory;
-    });
-    return { arrays, held: held.filter((memory) => memory !== undefined), skipped };
   }
 
   /** Starts a step whose turn it is. Everything is checked before the native call; only then are the variables taken. */

@@ -18,8 +18,7 @@ class Environment {
 
  private:
   struct Pending {
-    Napi::ObjectReference plan;
-    Napi::FunctionReference done;
+    napi_ref plan, done;
   };
   static void stop(void* environment);
   static void finish(napi_env env, napi_value, void* context, void* data);

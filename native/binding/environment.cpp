@@ -8,6 +8,12 @@ void check(napi_env env, napi_status status) {
   if (status != napi_ok) fail(Napi::Error::New(env, "Node-API refused a thread-safe function"), "ERR_ADDON_LOAD");
 }
 
+napi_ref hold(napi_env env, napi_value value) {
+  napi_ref reference = nullptr;
+  check(env, napi_create_reference(env, value, 1, &reference));
+  return reference;
+}
+
 }  // namespace
 
 Environment::Environment(Napi::Env env) {
@@ -24,32 +30,37 @@ Environment::Environment(Napi::Env env) {
 void Environment::stop(void* environment) {
   Environment& self = *static_cast<Environment*>(environment);
   self.driver_->stop();
-  self.pending_.clear();
 }
 
 void Environment::start(std::unique_ptr<AsyncStep> step, Napi::Object plan, Napi::Function done) {
+  const napi_env env = plan.Env();
+  pending_.push_back({hold(env, plan), hold(env, done)});
   try {
     driver_->start(std::move(step));
   } catch (const std::system_error& error) {
-    fail(Napi::Error::New(plan.Env(), std::string("no thread for an asynchronous step: ") + error.what()), "ERR_OPT_OOM");
+    pending_.pop_back();
+    fail(Napi::Error::New(env, std::string("no thread for an asynchronous step: ") + error.what()), "ERR_OPT_OOM");
   }
-  if (pending_.empty()) napi_ref_threadsafe_function(plan.Env(), wake_);
-  pending_.push_back({Napi::Persistent(plan), Napi::Persistent(done)});
+  if (pending_.size() == 1) napi_ref_threadsafe_function(env, wake_);
 }
 
-// On the environment's thread, when a step has ended. Raw Node-API: nothing may be thrown from here.
+// On the environment's thread, when a step has ended. Raw Node-API: nothing may be thrown from here, and in an environment that
+// is being terminated every call may fail.
 void Environment::finish(napi_env env, napi_value, void* context, void* data) {
   const std::unique_ptr<AsyncStep> step(static_cast<AsyncStep*>(data));
   if (env == nullptr) return;  // the environment is going away
   Environment& self = *static_cast<Environment*>(context);
-  napi_handle_scope scope;
-  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  Pending pending = std::move(self.pending_.front());
+  const Pending pending = self.pending_.front();
   self.pending_.pop_front();
   if (self.pending_.empty()) napi_unref_threadsafe_function(env, self.wake_);
   step->plan.reset();  // no longer running
-  napi_value norm, receiver, result;
-  if (napi_create_double(env, step->norm, &norm) == napi_ok && napi_get_undefined(env, &receiver) == napi_ok)
-    napi_call_function(env, receiver, pending.done.Value(), 1, &norm, &result);
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+  napi_value norm, receiver, done, result;
+  if (napi_create_double(env, step->norm, &norm) == napi_ok && napi_get_undefined(env, &receiver) == napi_ok &&
+      napi_get_reference_value(env, pending.done, &done) == napi_ok && done != nullptr)
+    napi_call_function(env, receiver, done, 1, &norm, &result);
+  napi_delete_reference(env, pending.plan);
+  napi_delete_reference(env, pending.done);
   napi_close_handle_scope(env, scope);
 }

@@ -6,6 +6,12 @@
 namespace {
 constexpr napi_type_tag kTag = {0x6b65726173206f70, 0x74206d656d6f7279};
 constexpr double kMaxBytes = 9007199254740992;
+
+// Tells the garbage collector. Raw Node-API: in an environment that is going away this fails, and nothing may be thrown.
+void report(napi_env env, int64_t bytes) {
+  int64_t total;
+  napi_adjust_external_memory(env, bytes, &total);
+}
 }  // namespace
 
 Napi::Function MemoryHandle::define(Napi::Env env) {
@@ -39,13 +45,14 @@ SharedMemory MemoryHandle::from(const Napi::Value& value) {
 Napi::Value MemoryHandle::buffer(const Napi::CallbackInfo& info) {
   if (!buffer_.IsEmpty() && !buffer_.Value().IsEmpty()) return buffer_.Value();
   SharedMemory memory = from(info.This());
-  Napi::MemoryManagement::AdjustExternalMemory(info.Env(), int64_t(memory->bytes));
   const auto drop = [](Napi::Env env, void*, SharedMemory* shared) {
-    Napi::MemoryManagement::AdjustExternalMemory(env, -int64_t((*shared)->bytes));
+    report(env, -int64_t((*shared)->bytes));
     delete shared;
   };
-  Napi::ArrayBuffer buffer =
-      Napi::ArrayBuffer::New(info.Env(), memory->data, memory->bytes, drop, new SharedMemory(memory));
+  auto shared = std::make_unique<SharedMemory>(memory);
+  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(info.Env(), memory->data, memory->bytes, drop, shared.get());
+  shared.release();  // the buffer's, now that there is one
+  report(info.Env(), int64_t(memory->bytes));
   buffer_ = Napi::Reference<Napi::ArrayBuffer>::New(buffer, 0);
   return buffer;
 }

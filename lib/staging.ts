@@ -1,0 +1,52 @@
+// The gradients of asynchronous steps, taken at the call: in library memory they are read in place, others are copied there.
+import { allocated, lengthOf, memoryOf, type FloatArray } from './arrays.ts';
+import { typeError } from './errors.ts';
+import { gatherGradients } from './gradients.ts';
+import type { Dtype, Memory } from './native.ts';
+import type { State, Trainable } from './state.ts';
+import type { Variable } from './variable.ts';
+
+/** What an asynchronous step has taken with it. */
+export interface Staged {
+  readonly arrays: readonly (FloatArray | null)[];
+  /** The memories that they lie in. */
+  readonly held: readonly Memory[];
+  /** Variables that are given without a gradient. */
+  readonly skipped: readonly Variable[];
+}
+
+export class Staging {
+  // One list of copies for the running step, one for the one that waits; allocated on first use.
+  readonly #blocks: [Block[], Block[]] = [[], []];
+
+  /** Takes the gradients of a step. Throws as `apply`, and `ERR_OPT_NOT_ASYNC_SAFE` if a variable is a plain array. */
+  take(who: string, state: State, gradients: unknown, variables: readonly Trainable[] | undefined): Staged {
+    if (!state.asyncSafe)
+      throw typeError(
+        'ERR_OPT_NOT_ASYNC_SAFE',
+        `${who}.apply_async expects variables that own their memory, got plain arrays: use Variable, or apply`,
+      );
+    const given: (FloatArray | null)[] = state.variables.map(() => null);
+    const skipped = gatherGradients(who, state, given, gradients, variables);
+    this.#blocks.reverse();
+    const placed = given.map((array, i) => (array === null ? undefined : this.#place(array, i, state)));
+    const held = placed.flatMap((place) => (place === undefined ? [] : [place.memory]));
+    return { arrays: placed.map((place) => place?.array ?? null), held, skipped };
+  }
+
+  #place(array: FloatArray, i: number, state: State): NonNullable<Block> {
+    const memory = memoryOf(array);
+    if (memory !== undefined) return { memory, array };
+    const [blocks] = this.#blocks;
+    const block = (blocks[i] ??= allocated((state.variables[i] as Variable).dtype as Dtype, lengthOf(array)));
+    block.array.set(array);
+    return block;
+  }
+
+  /** Gives the copies' memory back. */
+  release(): void {
+    for (const blocks of this.#blocks) for (const block of blocks.splice(0)) block?.memory.release();
+  }
+}
+
+type Block = ReturnType<typeof allocated> | undefined;
