@@ -36,7 +36,7 @@ export function missingDrivers(): Map<string, string> {
   const reasons = new Map<string, string>();
   for (const { name, unusable } of backends) if (unusable !== null) reasons.set(name, unusable);
   const traffic = trafficFailure();
-  if (traffic !== undefined) for (const name of ['traffic', 'memcpy']) reasons.set(name, traffic);
+  if (traffic !== undefined) reasons.set('traffic', traffic).set('memcpy', 'is built with traffic');
   const tensorflow = tensorflowFailure();
   if (tensorflow !== undefined) reasons.set('tfjs', tensorflow);
   return reasons;

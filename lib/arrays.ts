@@ -1,5 +1,7 @@
 // Typed arrays as they really are: read through the intrinsic getters, so that no shadowed property, proxy or other realm can
 // lie about them.
+import { constants } from 'node:buffer';
+
 import { describe, rangeError, typeError } from './errors.ts';
 import { addon, type Dtype, type Memory } from './native.ts';
 
@@ -37,7 +39,13 @@ export const memoryOf = (array: FloatArray): Memory | undefined => memories.get(
 
 /** Zeros in library memory, and that memory. */
 export function allocated(dtype: Dtype, length: number): { readonly memory: Memory; readonly array: FloatArray } {
-  const memory = new addon.Memory(length * arrays[dtype].BYTES_PER_ELEMENT);
+  const bytes = length * arrays[dtype].BYTES_PER_ELEMENT;
+  if (bytes > constants.MAX_LENGTH)
+    throw rangeError(
+      'ERR_OPT_TOO_LARGE',
+      `this Node.js expects at most ${constants.MAX_LENGTH} bytes an array, got ${bytes}`,
+    );
+  const memory = new addon.Memory(bytes);
   memories.set(memory.buffer, memory);
   return { memory, array: new arrays[dtype](memory.buffer, 0, length) };
 }
@@ -51,13 +59,20 @@ export function allocated(dtype: Dtype, length: number): { readonly memory: Memo
  *   `ERR_OPT_OOM` when there is not that much memory
  */
 export function allocate(shape: number | readonly number[], dtype: Dtype = 'float32'): FloatArray {
-  const dimensions: readonly unknown[] = Array.isArray(shape) ? [...(shape as unknown[])] : [shape];
-  const length = (dimensions as number[]).reduce((product, n) => product * n, 1);
-  if (!dimensions.every((n) => Number.isSafeInteger(n) && (n as number) >= 0) || !Number.isSafeInteger(length))
+  const length = sizeOf(Array.isArray(shape) ? shape : [shape]);
+  if (length === undefined)
     throw rangeError('ERR_OPT_LENGTH', `allocate expects whole numbers >= 0 as its shape, got ${describe(shape)}`);
   if (!Object.hasOwn(arrays, dtype))
     throw rangeError('ERR_OPT_CONFIG_RANGE', `allocate expects dtype to be float32 or float64, got ${describe(dtype)}`);
   return allocated(dtype, length).array;
+}
+
+/** The number of elements of a shape; undefined if it is none, or too large to count. */
+export function sizeOf(shape: unknown): number | undefined {
+  const dimensions = Array.isArray(shape) ? Array.from(shape as unknown[]) : [undefined];
+  if (!dimensions.every((n) => Number.isSafeInteger(n) && (n as number) >= 0)) return undefined;
+  const size = (dimensions as number[]).reduce((product, n) => product * n, 1);
+  return Number.isSafeInteger(size) ? size : undefined;
 }
 
 interface Flags {
@@ -67,11 +82,16 @@ interface Flags {
   readonly immutable?: boolean;
 }
 
+/** Refuses an array whose memory is gone. */
+export function checkAttached(who: string, array: FloatArray): void {
+  if (lengthOf(array) === 0 && isDetached(bufferOf(array)))
+    throw typeError('ERR_OPT_DETACHED', `${who} expects an array with memory, its ArrayBuffer has been detached`);
+}
+
 /** Refuses an array whose memory is gone, may move, or must not be written. */
 export function checkMemory(who: string, array: FloatArray, written: boolean): void {
+  checkAttached(who, array);
   const buffer = bufferOf(array) as ArrayBufferLike & Flags;
-  if (lengthOf(array) === 0 && isDetached(buffer))
-    throw typeError('ERR_OPT_DETACHED', `${who} expects an array with memory, its ArrayBuffer has been detached`);
   if (buffer.resizable || (written && buffer.growable))
     throw typeError('ERR_OPT_RESIZABLE', `${who} expects an array of fixed length, its ArrayBuffer is resizable`);
   if (written && buffer.immutable)

@@ -1,8 +1,8 @@
 // Gradients as a caller may give them, checked against the variables they belong to.
-import { arrays, checkMemory, dtypeOf, lengthOf, type FloatArray } from './arrays.ts';
+import { arrays, checkMemory, dtypeOf, type FloatArray } from './arrays.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import type { State, Trainable } from './state.ts';
-import { checkNumbers, isVariable, Variable } from './variable.ts';
+import { checkNumbers, countOf, isVariable, Variable } from './variable.ts';
 
 /** The gradient of one variable: of its dtype and length, or an array of numbers; null if there is none. */
 export type Gradient = FloatArray | Variable | readonly number[] | null;
@@ -20,12 +20,13 @@ export function gradientArray(gradient: unknown, i: number, variable: Variable):
       `${who()} is expected to have its variable's dtype ${dtype}, to be an array of numbers or null, got ${describe(array)}`,
     );
   if (!list) checkMemory(who(), array as FloatArray, false);
-  const found = list ? array.length : lengthOf(array as FloatArray);
+  const numbers = checkNumbers(who(), array);
+  const found = countOf(numbers);
   if (found !== length)
     throw rangeError('ERR_OPT_LENGTH', `${who()} has ${found} elements, its variable has ${length}`);
   if (!list) return array as FloatArray;
   const copy = new arrays[dtype as keyof typeof arrays](length);
-  copy.set(checkNumbers(who(), array));
+  copy.set(numbers);
   return copy;
 }
 

@@ -25,8 +25,8 @@ export interface TensorSpec {
   readonly variable: number;
   readonly length: number;
   readonly decay: boolean;
-  /** Index of the array whose absence skips the tensor, or -1. */
-  readonly needs: number;
+  /** Index of the array whose absence skips the tensor; null if there is none. */
+  readonly needs: number | null;
   /** The variable, its gradient, and the slots in the rule's order. */
   readonly sources: readonly Source[];
 }

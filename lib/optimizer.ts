@@ -201,18 +201,19 @@ export abstract class Optimizer<F extends Fields = Fields> {
     const fresh = this.#state === undefined;
     if (fresh && variables !== undefined) this.build(variables);
     const state = this.#built('apply');
+    const { program, stages } = this.#steps(state);
     try {
-      const steps = this.#steps(state);
-      const skipped = gatherGradients(this.#who, state, steps.program.arrays, gradients, variables);
-      const running = this.#setStages(steps.stages);
-      this.#norm = steps.program.run();
+      const skipped = gatherGradients(this.#who, state, program.arrays, gradients, variables);
+      const running = this.#setStages(stages);
+      this.#checkIdle('apply'); // again: functions of the caller's have run
+      this.#norm = program.run();
       this.#running = running;
       if (skipped.length > 0) this.#warnOf(skipped);
     } catch (error) {
       if (fresh) this.#unbuild();
       throw error;
     }
-    this.#finish(state, this.#steps(state).program);
+    this.#finish(state, program);
     return this.#counter;
   }
 
@@ -231,16 +232,13 @@ export abstract class Optimizer<F extends Fields = Fields> {
   async apply_async(gradients?: readonly Gradient[], variables?: readonly Trainable[]): Promise<number> {
     this.#checkOpen();
     if (isEmpty(gradients) && (variables === undefined || isEmpty(variables))) return this.#counter;
-    if (this.#queue.place > 1)
-      throw stateError(
-        'ERR_OPT_BUSY',
-        `${this.#who}.apply_async expects at most one step to wait, one does: await it first`,
-      );
     const fresh = this.#state === undefined;
     if (fresh && variables !== undefined) this.build(variables);
     const state = this.#built('apply_async');
     try {
+      this.#queue.checkPlace(this.#who);
       const staged = this.#staging.take(this.#who, state, gradients, variables);
+      this.#queue.checkPlace(this.#who); // again: a getter of the caller's may have started a step
       return await this.#queue.add(() => this.#runAsync(state, staged));
     } catch (error) {
       if (fresh && this.#counter === 0 && !this.#queue.busy) this.#unbuild();
@@ -410,9 +408,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
   /** Starts a step whose turn it is. Everything is checked before the native call; only then are the variables taken. */
   async #runAsync(state: State, { arrays, held, skipped }: Staged): Promise<number> {
     const used = [...state.variables, ...state.owned];
-    for (const variable of used) Variable.checkIdle(variable);
     const { program, stages } = this.#steps(state);
     const running = this.#setStages(stages);
+    for (const variable of used) Variable.checkIdle(variable); // after the last function of the caller's
     arrays.forEach((array, i) => (program.arrays[i] = array));
     const step = program.runAsync(held);
     for (const variable of used) Variable.use(variable, 1);
@@ -442,11 +440,14 @@ export abstract class Optimizer<F extends Fields = Fields> {
   /** The step has happened: it counts even if a constraint throws. */
   #finish(state: State, { arrays }: Program): void {
     this.#counter++;
-    state.variables.forEach((variable, i) => {
-      const result = arrays[i] === null ? undefined : variable.constraint?.(variable.value);
-      if (result !== undefined) variable.assign(result);
-    });
-    arrays.fill(null, 0, state.variables.length); // keeps no array of the caller's alive
+    try {
+      state.variables.forEach((variable, i) => {
+        const result = arrays[i] === null ? undefined : variable.constraint?.(variable.value);
+        if (result !== undefined) variable.assign(result);
+      });
+    } finally {
+      arrays.fill(null, 0, state.variables.length); // keeps no array of the caller's alive
+    }
   }
 
   #warnOf(skipped: readonly Variable[]): void {

@@ -24,7 +24,7 @@ export interface Bound {
   readonly slots?: readonly Variable[];
   readonly decay?: boolean;
   /** Skipped in a step in which the gradient of this index is null. */
-  readonly needs?: number;
+  readonly needs?: number | null;
 }
 
 /** The fields of a pass's control; a missing one is neutral. */
@@ -65,7 +65,7 @@ export class Pass {
   /** Native code's view of it; `source` finds the place of a variable or a gradient. */
   spec(source: (place: number | Variable) => Source): PassSpec {
     const tensors = this.bounds.map(
-      ({ index, variable, gradient, slots = [], decay = false, needs = -1 }): TensorSpec => {
+      ({ index, variable, gradient, slots = [], decay = false, needs = null }): TensorSpec => {
         const sources = [variable, gradient, ...slots].map(source);
         return { variable: index, length: Variable.storageOf(variable).length, decay, needs, sources };
       },

@@ -10,9 +10,10 @@ export class StepQueue {
     return this.#steps > 0;
   }
 
-  /** Number of the place that the next step takes: 0 runs at once, 1 waits, 2 is refused. */
-  get place(): number {
-    return this.#steps;
+  /** Throws `ERR_OPT_BUSY` if a step waits already. */
+  checkPlace(who: string): void {
+    if (this.#steps > 1)
+      throw stateError('ERR_OPT_BUSY', `${who}.apply_async expects at most one step to wait, one does: await it first`);
   }
 
   /** Starts a step when the one before has ended, whether well or not; at once if there is none. */

@@ -1,5 +1,5 @@
 // The gradients of asynchronous steps, taken at the call: in library memory they are read in place, others are copied there.
-import { allocated, lengthOf, memoryOf, type FloatArray } from './arrays.ts';
+import { allocated, checkAttached, lengthOf, memoryOf, type FloatArray } from './arrays.ts';
 import { typeError } from './errors.ts';
 import { gatherGradients } from './gradients.ts';
 import type { Dtype, Memory } from './native.ts';
@@ -16,7 +16,7 @@ export interface Staged {
 }
 
 export class Staging {
-  // One list of copies for the running step, one for the one that waits; allocated on first use.
+  // Copies for the step that is taken next, and for the one taken before it; allocated on first use.
   readonly #blocks: [Block[], Block[]] = [[], []];
 
   /** Takes the gradients of a step. Throws as `apply`, and `ERR_OPT_NOT_ASYNC_SAFE` if a variable is a plain array. */
@@ -28,9 +28,9 @@ export class Staging {
       );
     const given: (FloatArray | null)[] = state.variables.map(() => null);
     const skipped = gatherGradients(who, state, given, gradients, variables);
-    this.#blocks.reverse();
     const placed = given.map((array, i) => (array === null ? undefined : this.#place(array, i, state)));
     const held = placed.flatMap((place) => (place === undefined ? [] : [place.memory]));
+    this.#blocks.reverse();
     return { arrays: placed.map((place) => place?.array ?? null), held, skipped };
   }
 
@@ -39,6 +39,7 @@ export class Staging {
     if (memory !== undefined) return { memory, array };
     const [blocks] = this.#blocks;
     const block = (blocks[i] ??= allocated((state.variables[i] as Variable).dtype as Dtype, lengthOf(array)));
+    checkAttached(`gradients[${i}]`, array); // a getter among the gradients may have taken it away
     block.array.set(array);
     return block;
   }

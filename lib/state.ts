@@ -143,7 +143,7 @@ export class State {
         gradient: from as number | Variable,
         slots,
         decay: decays(v),
-        needs: needs ?? -1,
+        needs: needs ?? null,
       };
     });
     const ofDtype = (dtype: Dtype) => bounds.filter(({ variable }) => variable.dtype === dtype);
@@ -171,7 +171,7 @@ function checkTrainables(who: string, list: unknown): Trainable[] {
       'ERR_OPT_ARRAY_TYPE',
       `${who} expects variables to be an array of variables, got ${describe(list)}`,
     );
-  const trainables = list.map((value, i) => {
+  const trainables = Array.from(list, (value, i) => {
     const trainable = isVariable(value) ? Variable.storageOf(value).memory !== undefined : dtypeOf(value) !== undefined;
     if (trainable && !isVariable(value)) checkMemory(`variables[${i}]`, value as FloatArray, true);
     if (trainable) return value as Trainable;

@@ -2,7 +2,7 @@
 // overwrite. What is computed once a step is set here, pass by pass; the elements follow in one native call.
 import { arithmetics, type Arithmetic } from './arithmetic.ts';
 import type { Fields, Values } from './configurable.ts';
-import { dtypes, type Dtype } from './native.ts';
+import type { Dtype } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
 import type { Stages } from './state.ts';
 
@@ -26,10 +26,10 @@ export interface Running<F extends Fields> {
 }
 export type RunningNumbers = Readonly<Record<Dtype, number>>;
 
-export const runningNumbers = (value: (arithmetic: Arithmetic, dtype: Dtype) => number): RunningNumbers => {
-  const entries = dtypes.map((dtype) => [dtype, value(arithmetics[dtype], dtype)]);
-  return Object.fromEntries(entries) as RunningNumbers;
-};
+export const runningNumbers = (value: (arithmetic: Arithmetic, dtype: Dtype) => number): RunningNumbers => ({
+  float32: value(arithmetics.float32, 'float32'),
+  float64: value(arithmetics.float64, 'float64'),
+});
 
 /** What only an update needs, so that it is asked for only then: the rate, the scalars by name. */
 export interface UpdateNumbers {

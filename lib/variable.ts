@@ -1,4 +1,4 @@
-import { allocated, arrays, dtypeOf, lengthOf, type FloatArray } from './arrays.ts';
+import { allocated, arrays, checkAttached, dtypeOf, lengthOf, sizeOf, type FloatArray } from './arrays.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import type { Dtype, Memory } from './native.ts';
 
@@ -135,10 +135,11 @@ export class Variable<T extends FloatArray = FloatArray> {
    *   Error `ERR_OPT_BUSY` while an asynchronous step uses it
    */
   assign(data: Numbers | Variable): void {
-    const storage = this.#open();
-    this.#checkIdle();
-    if (storage.readOnly) throw typeError('ERR_OPT_READ_ONLY', `"${this.path}" is read-only, its optimizer counts it`);
-    storage.write(checkNumbers(`"${this.path}"`, data, storage.length));
+    const { readOnly, length } = this.#open();
+    if (readOnly) throw typeError('ERR_OPT_READ_ONLY', `"${this.path}" is read-only, its optimizer counts it`);
+    const numbers = checkNumbers(`"${this.path}"`, data, length);
+    this.#checkIdle(); // after the last code of the caller's: a getter in an array
+    this.#open().write(numbers);
   }
 
   /**
@@ -156,6 +157,15 @@ export class Variable<T extends FloatArray = FloatArray> {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /**
+   * Whether a value is a variable; a proxy or an heir by prototype alone is none.
+   *
+   * @internal
+   */
+  static is(value: unknown): value is Variable {
+    return typeof value === 'object' && value !== null && #storage in value;
   }
 
   /**
@@ -200,7 +210,7 @@ export class Variable<T extends FloatArray = FloatArray> {
 }
 
 /** Whether a value is a variable of this package. */
-export const isVariable = (value: unknown): value is Variable => value instanceof Variable;
+export const isVariable = (value: unknown): value is Variable => Variable.is(value);
 
 /** A variable over existing storage. */
 export const variableOver = (storage: Storage, options: VariableOptions = {}): Variable =>
@@ -210,20 +220,15 @@ function copied(data: unknown, dtype: Dtype | undefined): Storage {
   if (dtype !== undefined && !Object.hasOwn(arrays, dtype))
     throw rangeError('ERR_OPT_CONFIG_RANGE', `Variable expects dtype to be float32 or float64, got ${describe(dtype)}`);
   const numbers = checkNumbers('Variable', data);
-  const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', numbers.length);
+  const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', countOf(numbers));
   storage.write(numbers);
   return storage;
 }
 
 function checkShape(shape: unknown, length: number): number[] {
-  const dimensions = Array.isArray(shape) ? [...(shape as unknown[])] : [NaN];
-  const fits = dimensions.every((n) => Number.isSafeInteger(n) && (n as number) >= 0);
-  if (!fits || (dimensions as number[]).reduce((product, n) => product * n, 1) !== length)
-    throw rangeError(
-      'ERR_OPT_LENGTH',
-      `Variable expects a shape of ${length} elements in all, got ${Array.isArray(shape) ? JSON.stringify(shape) : describe(shape)}`,
-    );
-  return dimensions as number[];
+  if (sizeOf(shape) === length) return [...(shape as number[])];
+  const got = Array.isArray(shape) ? `[${Array.from(shape, describe).join()}]` : describe(shape);
+  throw rangeError('ERR_OPT_LENGTH', `Variable expects a shape of ${length} elements in all, got ${got}`);
 }
 
 function checkName(name: unknown): string {
@@ -231,24 +236,32 @@ function checkName(name: unknown): string {
   throw typeError('ERR_OPT_CONFIG_TYPE', `Variable expects name to be a string, got ${describe(name)}`);
 }
 
-/** Numbers in a Float32Array, a Float64Array, a Variable or an array; `who` expects `length` of them. */
+/**
+ * Numbers in a Float32Array, a Float64Array or a Variable, as they are, or a copy of those in an array, read once; `who`
+ * expects `length` of them.
+ */
 export function checkNumbers(who: string, data: unknown, length?: number): Numbers {
-  const numbers = isVariable(data) ? data.value : data;
-  const list = Array.isArray(numbers);
-  if (!list && dtypeOf(numbers) === undefined)
+  const given: unknown = isVariable(data) ? data.value : data;
+  const numbers: unknown = Array.isArray(given) ? Array.from(given as unknown[]) : given;
+  if (!Array.isArray(numbers) && dtypeOf(numbers) === undefined)
     throw typeError(
       'ERR_OPT_ARRAY_TYPE',
       `${who} expects a Float32Array, a Float64Array or an array of numbers, got ${describe(numbers)}`,
     );
-  const found = list ? numbers.length : lengthOf(numbers as FloatArray);
+  if (!Array.isArray(numbers)) checkAttached(who, numbers as FloatArray);
+  const found = countOf(numbers as Numbers);
   if (length !== undefined && found !== length)
     throw rangeError('ERR_OPT_LENGTH', `${who} expects ${length} elements, got ${found}`);
-  if (list) checkElements(who, numbers);
+  if (Array.isArray(numbers)) checkElements(who, numbers);
   return numbers as Numbers;
 }
 
+/** The number of elements, whatever a property of an array says. */
+export const countOf = (numbers: Numbers): number =>
+  Array.isArray(numbers) ? numbers.length : lengthOf(numbers as FloatArray);
+
 function checkElements(who: string, list: readonly unknown[]): void {
-  for (let i = 0; i < list.length; i++)
-    if (typeof list[i] !== 'number')
-      throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects numbers, got ${describe(list[i])} at index ${i}`);
+  const bad = list.findIndex((element) => typeof element !== 'number');
+  if (bad >= 0)
+    throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects numbers, got ${describe(list[bad])} at index ${bad}`);
 }

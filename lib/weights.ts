@@ -22,12 +22,12 @@ export function setWeights(who: string, variables: readonly Variable[], weights:
 
 function checkedWrite(who: string, variable: Variable, weight: unknown): () => void {
   const storage = Variable.storageOf(variable);
-  const data = checkNumbers(who, plainNumbers(weight), storage.length);
+  const data = new Float64Array(storage.length); // a copy: a weight may show a variable that is written before it
+  data.set(checkNumbers(who, plainNumbers(weight), storage.length));
   const [first] = data;
   if (storage.readOnly && !(Number.isSafeInteger(first) && (first as number) >= 0))
     throw rangeError('ERR_OPT_CONFIG_RANGE', `${who} expects a whole number >= 0, got ${describe(first)}`);
-  const copy = Array.from(data); // a weight may show a variable that is written before it
-  return () => storage.write(copy);
+  return () => storage.write(data);
 }
 
 function plainNumbers(weight: unknown): unknown {

@@ -42,7 +42,7 @@ function run(backend: string, setting: Setting, values: readonly number[][], sca
     variable: 0,
     length,
     decay: prelude.decay !== undefined,
-    needs: -1,
+    needs: null,
     sources: arrays.map((_, i) => i),
   };
   const plan = newPlan([{ rule: ruleNamed(rule).id, dtype: dtype === 'float32' ? 0 : 1, tensors: [tensor] }], 1);
@@ -132,7 +132,7 @@ describe('kernels', () => {
 
   it('refuse arrays that overlap, are too short or of another dtype, before anything is written', () => {
     const plan = newPlan(
-      [{ rule: 0, dtype: 0, tensors: [{ variable: 0, length: 4, decay: false, needs: -1, sources: [0, 1] }] }],
+      [{ rule: 0, dtype: 0, tensors: [{ variable: 0, length: 4, decay: false, needs: null, sources: [0, 1] }] }],
       1,
     );
     const control = new Float64Array(addon.controlSize).fill(1);

@@ -1,16 +1,21 @@
 #include "../plan.h"
 
+#include <cmath>
+
 #include "binding.h"
 
 namespace {
 
 constexpr napi_type_tag kTag = {0x6b65726173206f70, 0x7420706c616e2020};
 
-uint32_t integer(const Napi::Object& object, const char* name, uint32_t limit) {
-  const double value = object.Get(name).As<Napi::Number>().DoubleValue();
-  if (!(value >= 0 && value < limit && value == uint32_t(value)))
-    fail(Napi::RangeError::New(object.Env(), std::string(name) + " is out of range"), "ERR_OPT_CONFIG_RANGE");
-  return uint32_t(value);
+constexpr double kMaxArrays = 1 << 30, kMaxLength = double(1ull << 53);
+
+// A whole number below a limit.
+double whole(const Napi::Value& value, double limit) {
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!(number >= 0 && number < limit && number == std::floor(number)))
+    fail(Napi::RangeError::New(value.Env(), "a number of a plan is out of range"), "ERR_OPT_CONFIG_RANGE");
+  return number;
 }
 
 std::vector<Source> sourcesOf(const Napi::Array& list, int& arrays) {
@@ -18,7 +23,7 @@ std::vector<Source> sourcesOf(const Napi::Array& list, int& arrays) {
   for (uint32_t i = 0; i < list.Length(); ++i) {
     const Napi::Value source = list.Get(i);
     if (source.IsNumber()) {
-      sources[i].late = source.As<Napi::Number>().Int32Value();
+      sources[i].late = int(whole(source, kMaxArrays));
       arrays = std::max(arrays, sources[i].late + 1);
     } else {
       sources[i].memory = MemoryHandle::from(source);
@@ -35,22 +40,22 @@ constexpr size_t slotsOf(RuleList<Rule...>, int rule) {
 
 Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
   Pass pass;
-  pass.rule = int(integer(object, "rule", Rules::size));
-  pass.dtype = Dtype(integer(object, "dtype", kDtypes));
+  pass.rule = int(whole(object.Get("rule"), Rules::size));
+  pass.dtype = Dtype(whole(object.Get("dtype"), kDtypes));
   const Napi::Array tensors = object.Get("tensors").As<Napi::Array>();
   for (uint32_t i = 0; i < tensors.Length(); ++i) {
     const Napi::Object from = tensors.Get(i).As<Napi::Object>();
     Tensor tensor = {};
     tensor.multiplier = tensor.divisor = 1;
-    tensor.length = size_t(from.Get("length").As<Napi::Number>().DoubleValue());
-    tensor.variable = integer(from, "variable", variables);
+    tensor.length = size_t(whole(from.Get("length"), kMaxLength));
+    tensor.variable = uint32_t(whole(from.Get("variable"), variables));
     tensor.decay = from.Get("decay").ToBoolean();
     const std::vector<Source> sources = sourcesOf(from.Get("sources").As<Napi::Array>(), arrays);
     const size_t size = pass.dtype == kFloat32 ? 4 : 8;
     bool fits = sources.size() == 2 + slotsOf(Rules(), pass.rule);
     for (const Source& source : sources) fits = fits && (!source.memory || source.memory->bytes / size >= tensor.length);
     if (!fits) fail(Napi::RangeError::New(object.Env(), "a tensor does not fit its rule or its memory"), "ERR_OPT_LENGTH");
-    const int needs = from.Get("needs").As<Napi::Number>().Int32Value();
+    const int needs = from.Get("needs").IsNull() ? -1 : int(whole(from.Get("needs"), kMaxArrays));
     arrays = std::max(arrays, needs + 1);
     pass.add(tensor, sources, needs);
   }

@@ -1,0 +1,46 @@
+// Memory of the process over many steps: the least-squares slope of its resident set over the last 80 % of the samples.
+// Usage: node --expose-gc slope.mjs [SYNC STEPS] [ASYNC STEPS]; fails above half a byte a step.
+import { setImmediate } from 'node:timers/promises';
+
+import { memory, Nadam, Variable } from 'keras-optimizers';
+
+const [syncSteps, asyncSteps] = [process.argv[2] ?? 1_000_000, process.argv[3] ?? 20_000].map(Number);
+const samples = 100;
+const limit = 0.5; // bytes a step; a leak of 64 bytes every tenth step is 6.4
+
+function slope(points) {
+  const mean = (of) => points.reduce((sum, point) => sum + of(point), 0) / points.length;
+  const [x, y] = [mean((p) => p.step), mean((p) => p.bytes)];
+  return mean((p) => (p.step - x) * (p.bytes - y)) / mean((p) => (p.step - x) ** 2);
+}
+
+async function sampled(steps, step) {
+  const points = [];
+  const each = steps / samples;
+  for (let sample = 0; sample < samples; sample++) {
+    for (let i = 0; i < each; i++) await step();
+    for (let turn = 0; turn < 3; turn++) {
+      globalThis.gc();
+      await setImmediate();
+    }
+    points.push({ step: (sample + 1) * each, bytes: process.memoryUsage.rss() });
+  }
+  return slope(points.slice(samples * 0.2));
+}
+
+function make() {
+  const variable = new Variable([1, 2, 3, 4]);
+  const optimizer = new Nadam({ clipnorm: 1 });
+  optimizer.build([variable]);
+  return { optimizer, gradients: [new Float32Array([1, -1, 1, -1])] };
+}
+
+const { optimizer, gradients } = make();
+const live = memory().cpu;
+const sync = await sampled(syncSteps / 100, () => {
+  for (let i = 0; i < 100; i++) optimizer.apply(gradients);
+});
+const async = await sampled(asyncSteps, () => optimizer.apply_async(gradients));
+const found = { sync: sync / 100, async, grown: memory().cpu - live };
+console.log(JSON.stringify(found));
+if (Math.abs(found.sync) > limit || Math.abs(found.async) > limit) process.exitCode = 1;
