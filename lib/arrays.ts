@@ -1,5 +1,5 @@
-// Typed arrays as they really are: read through the intrinsic getters, so that no shadowed property, proxy or other realm can
-// lie about them.
+// Typed arrays as they really are: type, length and place are read through the intrinsic getters, so that no shadowed property,
+// proxy or other realm can lie about them.
 import { constants } from 'node:buffer';
 
 import { describe, rangeError, typeError } from './errors.ts';
@@ -46,8 +46,9 @@ export function allocated(dtype: Dtype, length: number): { readonly memory: Memo
       `this Node.js expects at most ${constants.MAX_LENGTH} bytes an array, got ${bytes}`,
     );
   const memory = new addon.Memory(bytes);
-  memories.set(memory.buffer, memory);
-  return { memory, array: new arrays[dtype](memory.buffer, 0, length) };
+  const buffer = memory.buffer();
+  memories.set(buffer, memory);
+  return { memory, array: new arrays[dtype](buffer, 0, length) };
 }
 
 /**
@@ -58,11 +59,14 @@ export function allocated(dtype: Dtype, length: number): { readonly memory: Memo
  * @throws RangeError `ERR_OPT_LENGTH` for a bad shape, `ERR_OPT_CONFIG_RANGE` for another dtype, `ERR_OPT_TOO_LARGE` or
  *   `ERR_OPT_OOM` when there is not that much memory
  */
+export function allocate(shape: number | readonly number[], dtype?: 'float32'): Float32Array;
+export function allocate(shape: number | readonly number[], dtype: 'float64'): Float64Array;
+export function allocate(shape: number | readonly number[], dtype?: Dtype): FloatArray;
 export function allocate(shape: number | readonly number[], dtype: Dtype = 'float32'): FloatArray {
   const length = sizeOf(Array.isArray(shape) ? shape : [shape]);
   if (length === undefined)
     throw rangeError('ERR_OPT_LENGTH', `allocate expects whole numbers >= 0 as its shape, got ${describe(shape)}`);
-  if (!Object.hasOwn(arrays, dtype))
+  if (typeof dtype !== 'string' || !Object.hasOwn(arrays, dtype))
     throw rangeError('ERR_OPT_CONFIG_RANGE', `allocate expects dtype to be float32 or float64, got ${describe(dtype)}`);
   return allocated(dtype, length).array;
 }
@@ -75,33 +79,38 @@ export function sizeOf(shape: unknown): number | undefined {
   return Number.isSafeInteger(size) ? size : undefined;
 }
 
-interface Flags {
-  readonly detached?: boolean;
-  readonly resizable?: boolean;
-  readonly growable?: boolean;
-  readonly immutable?: boolean;
+/** A flag of a buffer by the getter of its class, undefined where this Node.js has no such getter. */
+function flagOf(buffer: ArrayBufferLike, name: 'resizable' | 'growable' | 'immutable'): unknown {
+  const shared = Object.prototype.toString.call(buffer) === '[object SharedArrayBuffer]';
+  const flag = Object.getOwnPropertyDescriptor((shared ? SharedArrayBuffer : ArrayBuffer).prototype, name);
+  try {
+    return flag?.get?.call(buffer) as unknown;
+  } catch {
+    return undefined; // it only calls itself so
+  }
 }
 
 /** Refuses an array whose memory is gone. */
 export function checkAttached(who: string, array: FloatArray): void {
-  if (lengthOf(array) === 0 && isDetached(bufferOf(array)))
+  if (lengthOf(array) === 0 && isDetached(array))
     throw typeError('ERR_OPT_DETACHED', `${who} expects an array with memory, its ArrayBuffer has been detached`);
 }
 
 /** Refuses an array whose memory is gone, may move, or must not be written. */
 export function checkMemory(who: string, array: FloatArray, written: boolean): void {
   checkAttached(who, array);
-  const buffer = bufferOf(array) as ArrayBufferLike & Flags;
-  if (buffer.resizable || (written && buffer.growable))
+  const buffer = bufferOf(array);
+  if (flagOf(buffer, 'resizable') || (written && flagOf(buffer, 'growable')))
     throw typeError('ERR_OPT_RESIZABLE', `${who} expects an array of fixed length, its ArrayBuffer is resizable`);
-  if (written && buffer.immutable)
+  if (written && flagOf(buffer, 'immutable'))
     throw typeError('ERR_OPT_IMMUTABLE', `${who} expects an array that may be written, its ArrayBuffer is immutable`);
 }
 
-function isDetached(buffer: ArrayBufferLike & Flags): boolean {
-  if (buffer.detached !== undefined) return buffer.detached;
+/** Whether an array of no elements has lost its memory: transferred away, or out of the bounds of a resized buffer. */
+function isDetached(array: FloatArray): boolean {
   try {
-    return new Uint8Array(buffer).length < 0; // Node 20 has no other way to ask: a detached buffer throws
+    new Float32Array(0).set(array);
+    return false;
   } catch {
     return true;
   }

@@ -27,9 +27,12 @@ export interface Field<V, R extends boolean = boolean> {
 export type Fields = Readonly<Record<string, Field<any>>>;
 export type Values<F extends Fields> = { readonly [K in keyof F]: F[K] extends Field<infer V> ? V : never };
 type RequiredKeys<F extends Fields> = { [K in keyof F]: F[K]['required'] extends true ? K : never }[keyof F];
+type AliasesOf<F extends Fields> = {
+  [K in keyof F]: F[K] extends { readonly aliases: readonly (infer A extends string)[] } ? A : never;
+}[keyof F];
 export type Options<F extends Fields> = { readonly [K in RequiredKeys<F>]: Values<F>[K] } & {
   readonly [K in Exclude<keyof F, RequiredKeys<F>>]?: Values<F>[K] | undefined;
-};
+} & { readonly [A in AliasesOf<F>]?: number };
 
 /** The arguments of a constructor: the object may be left out if nothing in it is required. */
 export type Arguments<F extends Fields> =
@@ -112,13 +115,19 @@ export interface Configurable {
 }
 /** What `get_config` returns: options by Keras's names, as JSON can carry them. */
 export type Config = Record<string, unknown>;
-export type ConfigurableClass = (new (options: never) => Configurable) & { readonly className?: string };
+export type ConfigurableClass = (new (options: never) => Configurable) & {
+  readonly className?: string;
+  from_config(config: unknown, custom_objects?: unknown): Configurable;
+};
 
 export function markConfigurable(prototype: object): void {
   Object.defineProperty(prototype, brand, { value: true });
 }
 export const isConfigurable = (value: unknown): value is Configurable =>
-  (typeof value === 'object' || typeof value === 'function') && value !== null && brand in value;
+  (typeof value === 'object' || typeof value === 'function') &&
+  value !== null &&
+  brand in value &&
+  typeof (value as { get_config?: unknown }).get_config === 'function';
 
 /** The name a class is serialized under: its own `className`, which survives minifiers, else its name. */
 export const classNameOf = (cls: { readonly className?: string; readonly name: string }): string =>

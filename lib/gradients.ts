@@ -42,16 +42,19 @@ export function gatherGradients(
   variables: readonly Trainable[] | undefined,
 ): Variable[] {
   const indices = state.indicesOf(variables);
-  const count = Array.isArray(gradients) ? gradients.length : describe(gradients);
-  if (gradients !== undefined && count !== indices.length)
+  if (gradients !== undefined && !Array.isArray(gradients))
+    throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects an array of gradients, got ${describe(gradients)}`);
+  const count = gradients?.length ?? indices.length;
+  if (count !== indices.length)
     throw rangeError(
       'ERR_OPT_LENGTH',
       `${who} expects ${indices.length} gradients, one for each variable, got ${count}`,
     );
+  for (const variable of state.variables) Variable.checkAttached(variable);
   arrays.fill(null, 0, state.variables.length);
   indices.forEach((index, i) => {
     const variable = state.variables[index] as Variable;
-    const array = gradientArray(gradients === undefined ? variable.gradient : (gradients as unknown[])[i], i, variable);
+    const array = gradientArray(gradients === undefined ? variable.gradient : gradients[i], i, variable);
     if (array !== null) state.checkGradientApart(array, i);
     arrays[index] = array;
   });

@@ -8,7 +8,7 @@ import { describe, rangeError, stateError, typeError } from './errors.ts';
 
 /** Library memory: 64-byte aligned, shown as an ArrayBuffer. `release()` detaches the buffer. */
 export interface Memory {
-  readonly buffer: ArrayBuffer;
+  buffer(): ArrayBuffer;
   release(): void;
 }
 

@@ -15,7 +15,7 @@ import {
   type Values,
 } from './configurable.ts';
 import { configOf, fromConfig, type CustomObjects } from './serialization.ts';
-import { describe, rangeError, stateError } from './errors.ts';
+import { describe, rangeError, stateError, typeError } from './errors.ts';
 import { gatherGradients, type Gradient } from './gradients.ts';
 import type { Dtype } from './native.ts';
 import {
@@ -74,6 +74,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
   #norm: number | null = null;
   #warned = false;
   #disposed = false;
+  #working = false; // a function of the caller's may be running
 
   /**
    * @param args one object with Keras's names; a positional call is an error that shows the object form
@@ -82,6 +83,8 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   constructor(...args: [options?: Options<F>]) {
     const who = classNameOf(new.target);
+    if (!('fields' in new.target))
+      throw typeError('ERR_OPT_CONFIG_TYPE', `${who} is abstract: make a Nadam, an AdamW, ...`);
     this.#values = readOptions(who, (new.target as unknown as { readonly fields: F }).fields, args);
     this.#callables = Object.entries(this.#values)
       .filter(([name, value]) => typeof value === 'function' && name !== 'learning_rate')
@@ -137,7 +140,13 @@ export abstract class Optimizer<F extends Fields = Fields> {
   get variables(): Variable[] {
     const dtype = this.#state?.dtype ?? 'float32';
     const scalar = (name: string, type: Dtype | 'int64', get: () => number, set: (x: number) => void) =>
-      variableOver(scalarStorage(type, get, set), { shape: [], name: `${this.name}/${name}` });
+      variableOver(
+        scalarStorage(type, get, (x) => (this.#checkIdle('assign'), set(x))),
+        {
+          shape: [],
+          name: `${this.name}/${name}`,
+        },
+      );
     const list = [
       scalar(
         'iteration',
@@ -197,24 +206,25 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   apply(gradients?: readonly Gradient[], variables?: readonly Trainable[]): number {
     this.#checkIdle('apply');
-    if (isEmpty(gradients) && (variables === undefined || isEmpty(variables))) return this.#counter;
+    if (isEmpty(gradients)) return this.#counter;
     const fresh = this.#state === undefined;
     if (fresh && variables !== undefined) this.build(variables);
     const state = this.#built('apply');
-    const { program, stages } = this.#steps(state);
-    try {
-      const skipped = gatherGradients(this.#who, state, program.arrays, gradients, variables);
-      const running = this.#setStages(stages);
-      this.#checkIdle('apply'); // again: functions of the caller's have run
-      this.#norm = program.run();
-      this.#running = running;
-      if (skipped.length > 0) this.#warnOf(skipped);
-    } catch (error) {
-      if (fresh) this.#unbuild();
-      throw error;
-    }
-    this.#finish(state, program);
-    return this.#counter;
+    return this.#alone(() => {
+      const { program, stages } = this.#steps(state);
+      try {
+        const skipped = gatherGradients(this.#who, state, program.arrays, gradients, variables);
+        const running = this.#setStages(stages);
+        state.checkIdle(); // functions of the caller's have run
+        this.#norm = program.run();
+        this.#running = running;
+        if (skipped.length > 0) this.#warnOf(skipped);
+      } catch (error) {
+        if (fresh) this.#unbuild();
+        throw error;
+      }
+      return this.#finish(state, program);
+    });
   }
 
   /**
@@ -231,14 +241,14 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   async apply_async(gradients?: readonly Gradient[], variables?: readonly Trainable[]): Promise<number> {
     this.#checkOpen();
-    if (isEmpty(gradients) && (variables === undefined || isEmpty(variables))) return this.#counter;
+    this.#checkAlone('apply_async');
+    if (isEmpty(gradients)) return this.#counter;
+    this.#queue.checkPlace(this.#who);
     const fresh = this.#state === undefined;
     if (fresh && variables !== undefined) this.build(variables);
     const state = this.#built('apply_async');
     try {
-      this.#queue.checkPlace(this.#who);
-      const staged = this.#staging.take(this.#who, state, gradients, variables);
-      this.#queue.checkPlace(this.#who); // again: a getter of the caller's may have started a step
+      const staged = this.#alone(() => this.#staging.take(this.#who, state, gradients, variables));
       return await this.#queue.add(() => this.#runAsync(state, staged));
     } catch (error) {
       if (fresh && this.#counter === 0 && !this.#queue.busy) this.#unbuild();
@@ -274,6 +284,8 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws TypeError `ERR_OPT_CONFIG_TYPE` for anything else or a string that is no regular expression
    */
   exclude_from_weight_decay(options: Exclusion = {}): void {
+    this.#checkOpen();
+    this.#checkAlone('exclude_from_weight_decay');
     this.#excluded = exclusion(this.#who, options);
     this.#program = undefined;
   }
@@ -287,7 +299,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
     this.#checkIdle('finalize_variable_values');
     if (!this.use_ema) return;
     const state = this.#built('finalize_variable_values');
-    for (const i of state.indicesOf(variables)) state.variables[i]?.assign(state.averages?.[i] as Variable);
+    const indices = state.indicesOf(variables);
+    for (const i of indices) Variable.checkAttached(state.variables[i] as Variable);
+    for (const i of indices) state.variables[i]?.assign(state.averages?.[i] as Variable);
   }
 
   /**
@@ -333,6 +347,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws Error `ERR_OPT_BUSY` while an asynchronous step runs or waits
    */
   dispose(): void {
+    this.#checkAlone('dispose');
     this.#queue.checkIdle(this.#who, 'dispose');
     this.#unbuild();
     this.#disposed = true;
@@ -356,10 +371,30 @@ export abstract class Optimizer<F extends Fields = Fields> {
     if (this.#disposed) throw stateError('ERR_OPT_DISPOSED', `${this.#who} "${this.name}" has been disposed of`);
   }
 
+  /** Throws while a step runs, here or in another optimizer with the same variables, or a function of the caller's in one. */
   #checkIdle(method: string): void {
     this.#checkOpen();
+    this.#checkAlone(method);
     this.#queue.checkIdle(this.#who, method);
-    for (const variable of this.#state?.variables ?? []) Variable.checkIdle(variable);
+    this.#state?.checkIdle();
+  }
+
+  #checkAlone(method: string): void {
+    if (this.#working)
+      throw stateError(
+        'ERR_OPT_BUSY',
+        `${this.#who}.${method} expects not to be called by a function in the middle of a step`,
+      );
+  }
+
+  /** Runs a part of a step that calls functions of the caller's. */
+  #alone<R>(part: () => R): R {
+    this.#working = true;
+    try {
+      return part();
+    } finally {
+      this.#working = false;
+    }
   }
 
   #built(method: string): State {
@@ -407,22 +442,20 @@ export abstract class Optimizer<F extends Fields = Fields> {
 
   /** Starts a step whose turn it is. Everything is checked before the native call; only then are the variables taken. */
   async #runAsync(state: State, { arrays, held, skipped }: Staged): Promise<number> {
-    const used = [...state.variables, ...state.owned];
     const { program, stages } = this.#steps(state);
-    const running = this.#setStages(stages);
-    for (const variable of used) Variable.checkIdle(variable); // after the last function of the caller's
+    const running = this.#alone(() => this.#setStages(stages));
+    state.checkIdle(); // functions of the caller's have run
     arrays.forEach((array, i) => (program.arrays[i] = array));
     const step = program.runAsync(held);
-    for (const variable of used) Variable.use(variable, 1);
+    state.use(1);
     try {
       this.#norm = await step;
     } finally {
-      for (const variable of used) Variable.use(variable, -1);
+      state.use(-1);
     }
     this.#running = running;
     if (skipped.length > 0) this.#warnOf(skipped);
-    this.#finish(state, program);
-    return this.#counter;
+    return this.#alone(() => this.#finish(state, program));
   }
 
   /** Every value with functions called, and what they return checked like a number that is given. */
@@ -438,7 +471,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
 
   /** The step has happened: it counts even if a constraint throws. */
-  #finish(state: State, { arrays }: Program): void {
+  #finish(state: State, { arrays }: Program): number {
     this.#counter++;
     try {
       state.variables.forEach((variable, i) => {
@@ -448,6 +481,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
     } finally {
       arrays.fill(null, 0, state.variables.length); // keeps no array of the caller's alive
     }
+    return this.#counter;
   }
 
   #warnOf(skipped: readonly Variable[]): void {

@@ -100,9 +100,10 @@ export function serialize(instance: Configurable): Serialized {
 }
 
 /** Classes and functions by the name a config calls them. */
-export type CustomObjects = Readonly<Record<string, unknown>> | ReadonlyMap<string, unknown>;
+export type CustomObjects = Readonly<Record<string, unknown>> | ReadonlyMap<string, unknown> | null;
 
 const maxDepth = 64;
+let depth = 0; // levels being read: also through a from_config of the user's
 
 /**
  * The optimizer or schedule that a serialized form describes. The given object is neither kept nor changed.
@@ -114,7 +115,7 @@ const maxDepth = 64;
  *   more than 64 levels
  */
 export function deserialize(config: unknown, custom_objects?: CustomObjects): Configurable {
-  const instance = revive(config, custom_objects, 0);
+  const instance = revive(config, custom_objects);
   if (isConfigurable(instance)) return instance;
   throw typeError(
     'ERR_OPT_CONFIG_TYPE',
@@ -123,20 +124,29 @@ export function deserialize(config: unknown, custom_objects?: CustomObjects): Co
 }
 
 /** Deserializes every nested `{ class_name, config }` of a value. */
-function revive(value: unknown, custom: CustomObjects | undefined, depth: number): unknown {
-  if (depth > maxDepth)
+function revive(value: unknown, custom: CustomObjects | undefined): unknown {
+  if (depth >= maxDepth)
     throw rangeError('ERR_OPT_CONFIG_RANGE', `deserialize expects at most ${maxDepth} levels of nesting, got more`);
-  if (Array.isArray(value)) return Array.from(value as unknown[], (element) => revive(element, custom, depth + 1));
+  depth++;
+  try {
+    return reviveLevel(value, custom);
+  } finally {
+    depth--;
+  }
+}
+
+function reviveLevel(value: unknown, custom: CustomObjects | undefined): unknown {
+  if (Array.isArray(value)) return Array.from(value as unknown[], (element) => revive(element, custom));
   if (!isPlainObject(value) || !Object.hasOwn(value, 'class_name')) return value;
   const { class_name, registered_name, config } = Object.fromEntries(ownEntries(value));
   if (class_name === 'function') return functionNamed(config, custom);
-  return fromConfig(classNamed('deserialize', class_name, registered_name, custom), config ?? {}, custom, depth + 1);
+  return classNamed('deserialize', class_name, registered_name, custom).from_config(config ?? {}, custom);
 }
 
 const isMap = (custom: CustomObjects): custom is ReadonlyMap<string, unknown> => custom instanceof Map;
 
 function customNamed(name: unknown, custom: CustomObjects | undefined): unknown {
-  if (custom === undefined || typeof name !== 'string') return undefined;
+  if (custom === undefined || custom === null || typeof name !== 'string') return undefined;
   if (isMap(custom)) return custom.get(name);
   return Object.hasOwn(custom, name) ? custom[name] : undefined;
 }
@@ -145,7 +155,7 @@ function classNamed(who: string, name: unknown, registeredName: unknown, custom?
   const found =
     customNamed(registeredName, custom) ??
     customNamed(name, custom) ??
-    registered.get(String(registeredName))?.cls ??
+    (typeof registeredName === 'string' ? registered.get(registeredName)?.cls : undefined) ??
     (typeof name === 'string' ? builtins.get(name.toLowerCase())?.cls : undefined);
   if (typeof found === 'function' && isConfigurable(found.prototype)) return found as ConfigurableClass;
   const known = [...builtins.values()].map(({ cls }) => classNameOf(cls)).concat([...registered.keys()]);
@@ -169,12 +179,11 @@ export function fromConfig<C extends ConfigurableClass>(
   cls: C,
   config: unknown,
   custom?: CustomObjects,
-  depth = 0,
 ): InstanceType<C> {
   const who = classNameOf(cls);
   if (!isPlainObject(config))
     throw typeError('ERR_OPT_CONFIG_TYPE', `${who}.from_config expects an object, got ${describe(config)}`);
-  const options = ownEntries(config).map(([key, value]) => [key, revive(value, custom, depth + 1)]);
+  const options = ownEntries(config).map(([key, value]) => [key, revive(value, custom)]);
   return new cls(Object.fromEntries(options) as never) as InstanceType<C>;
 }
 

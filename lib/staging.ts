@@ -1,10 +1,10 @@
 // The gradients of asynchronous steps, taken at the call: in library memory they are read in place, others are copied there.
 import { allocated, checkAttached, lengthOf, memoryOf, type FloatArray } from './arrays.ts';
-import { typeError } from './errors.ts';
+import { rangeError, typeError } from './errors.ts';
 import { gatherGradients } from './gradients.ts';
 import type { Dtype, Memory } from './native.ts';
 import type { State, Trainable } from './state.ts';
-import type { Variable } from './variable.ts';
+import { Variable } from './variable.ts';
 
 /** What an asynchronous step has taken with it. */
 export interface Staged {
@@ -38,8 +38,12 @@ export class Staging {
     const memory = memoryOf(array);
     if (memory !== undefined) return { memory, array };
     const [blocks] = this.#blocks;
-    const block = (blocks[i] ??= allocated((state.variables[i] as Variable).dtype as Dtype, lengthOf(array)));
-    checkAttached(`gradients[${i}]`, array); // a getter among the gradients may have taken it away
+    const { dtype, length } = Variable.storageOf(state.variables[i] as Variable);
+    const block = (blocks[i] ??= allocated(dtype as Dtype, length));
+    checkAttached(`gradients[${i}]`, array); // a getter among the gradients may have taken it away,
+    if (lengthOf(array) !== length)
+      // or another thread have made it longer
+      throw rangeError('ERR_OPT_LENGTH', `gradients[${i}] has ${lengthOf(array)} elements, its variable has ${length}`);
     block.array.set(array);
     return block;
   }

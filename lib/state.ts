@@ -96,6 +96,16 @@ export class State {
     throw rangeError('ERR_OPT_ALIAS', `${this.#layout.who} expects each variable once, got one twice`);
   }
 
+  /** Throws if an asynchronous step uses a variable. */
+  checkIdle(): void {
+    for (const variable of this.variables) Variable.checkIdle(variable);
+  }
+
+  /** Counts an asynchronous step that begins (1) or ends (-1). */
+  use(by: 1 | -1): void {
+    for (const variable of [...this.variables, ...this.owned]) Variable.use(variable, by);
+  }
+
   /** Refuses a gradient that lies in memory which a step writes. */
   checkGradientApart(gradient: FloatArray, i: number): void {
     const places = this.#written.get(bufferOf(gradient));

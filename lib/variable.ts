@@ -1,10 +1,11 @@
 import { allocated, arrays, checkAttached, dtypeOf, lengthOf, sizeOf, type FloatArray } from './arrays.ts';
+import { isPlainObject } from './configurable.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import type { Dtype, Memory } from './native.ts';
 
 export type { FloatArray };
 /** An element type of a variable; integers occur in the state of optimizers only. */
-export type VariableDtype = Dtype | 'int64' | 'int32';
+export type VariableDtype = Dtype | 'int64';
 /** Numbers to be copied. */
 export type Numbers = FloatArray | readonly number[];
 /** What `constraint` gets: the live values, to be changed in place or replaced by what it returns. */
@@ -18,6 +19,8 @@ export interface Storage {
   value(): FloatArray | BigInt64Array;
   write(data: ArrayLike<number>): void;
   readonly readOnly?: boolean;
+  /** The number of a scalar as it is inside. */
+  number?(): number;
   /** Library memory that a plan may point into. */
   readonly memory?: Memory;
   /** An array of the caller's, whose address a plan asks for at every step. */
@@ -36,9 +39,10 @@ export function arrayStorage(array: FloatArray, dtype: Dtype): Storage {
 }
 
 /** A number of an optimizer's: float64 inside, shown in its Keras dtype. */
-export function scalarStorage(dtype: VariableDtype, get: () => number, set?: (x: number) => void): Storage {
-  const shown = () => (dtype === 'int64' ? BigInt64Array.of(BigInt(get())) : arrays[dtype as Dtype].of(get()));
-  return { dtype, length: 1, value: shown, write: (data) => set?.(data[0] as number), readOnly: dtype === 'int64' };
+export function scalarStorage(dtype: VariableDtype, get: () => number, set: (x: number) => void): Storage {
+  const shown = () => (dtype === 'int64' ? BigInt64Array.of(BigInt(get())) : arrays[dtype].of(get()));
+  const write = (data: ArrayLike<number>) => set(data[0] as number);
+  return { dtype, length: 1, value: shown, write, number: get, readOnly: dtype === 'int64' };
 }
 
 /** How a variable is made of its data. */
@@ -88,7 +92,7 @@ export class Variable<T extends FloatArray = FloatArray> {
   /** @internal */
   constructor(storage: Storage, options: VariableOptions & { readonly [internal]: true });
   constructor(data: Numbers | Storage, options: VariableOptions & { readonly [internal]?: true } = {}) {
-    this.#storage = options[internal] ? (data as Storage) : copied(data, options.dtype);
+    this.#storage = isInternal(options) ? (data as Storage) : copied(data, checkOptions(options));
     const { length } = this.#storage;
     this.shape = Object.freeze(checkShape(options.shape ?? [length], length));
     this.path = checkName(options.name ?? nextName());
@@ -139,6 +143,7 @@ export class Variable<T extends FloatArray = FloatArray> {
     if (readOnly) throw typeError('ERR_OPT_READ_ONLY', `"${this.path}" is read-only, its optimizer counts it`);
     const numbers = checkNumbers(`"${this.path}"`, data, length);
     this.#checkIdle(); // after the last code of the caller's: a getter in an array
+    Variable.checkAttached(this);
     this.#open().write(numbers);
   }
 
@@ -166,6 +171,16 @@ export class Variable<T extends FloatArray = FloatArray> {
    */
   static is(value: unknown): value is Variable {
     return typeof value === 'object' && value !== null && #storage in value;
+  }
+
+  /**
+   * Throws if the buffer of its values has been transferred away.
+   *
+   * @internal
+   */
+  static checkAttached(variable: Variable): void {
+    const { memory, array } = variable.#open();
+    if (memory ?? array) checkAttached(`"${variable.path}"`, variable.value);
   }
 
   /**
@@ -216,8 +231,24 @@ export const isVariable = (value: unknown): value is Variable => Variable.is(val
 export const variableOver = (storage: Storage, options: VariableOptions = {}): Variable =>
   new Variable(storage, { ...options, [internal]: true });
 
+const isInternal = (options: unknown): boolean => isPlainObject(options) && Object.hasOwn(options, internal);
+
+const known = ['shape', 'name', 'dtype'];
+
+function checkOptions(options: unknown): Dtype | undefined {
+  if (!isPlainObject(options))
+    throw typeError('ERR_OPT_CONFIG_TYPE', `Variable expects an object of options, got ${describe(options)}`);
+  const unknown = Object.keys(options).find((key) => !known.includes(key));
+  if (unknown !== undefined)
+    throw typeError(
+      'ERR_OPT_CONFIG_TYPE',
+      `Variable expects only options that it knows (${known.join(', ')}), got "${unknown}"`,
+    );
+  return options.dtype as Dtype | undefined;
+}
+
 function copied(data: unknown, dtype: Dtype | undefined): Storage {
-  if (dtype !== undefined && !Object.hasOwn(arrays, dtype))
+  if (dtype !== undefined && !(typeof dtype === 'string' && Object.hasOwn(arrays, dtype)))
     throw rangeError('ERR_OPT_CONFIG_RANGE', `Variable expects dtype to be float32 or float64, got ${describe(dtype)}`);
   const numbers = checkNumbers('Variable', data);
   const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', countOf(numbers));

@@ -1,4 +1,6 @@
 // Values for an optimizer's variables, checked before the first is written; and which variables the weight decay leaves out.
+import { dtypeOf } from './arrays.ts';
+import { isPlainObject } from './configurable.ts';
 import { describe, rangeError, typeError } from './errors.ts';
 import type { Trainable } from './state.ts';
 import { checkNumbers, isVariable, Variable, type Numbers } from './variable.ts';
@@ -27,11 +29,14 @@ function checkedWrite(who: string, variable: Variable, weight: unknown): () => v
   const [first] = data;
   if (storage.readOnly && !(Number.isSafeInteger(first) && (first as number) >= 0))
     throw rangeError('ERR_OPT_CONFIG_RANGE', `${who} expects a whole number >= 0, got ${describe(first)}`);
+  if (storage.number !== undefined && !Number.isFinite(first))
+    throw rangeError('ERR_OPT_CONFIG_RANGE', `${who} expects a finite number, got ${describe(first)}`);
   return () => storage.write(data);
 }
 
 function plainNumbers(weight: unknown): unknown {
-  const value: unknown = isVariable(weight) ? weight.value : weight;
+  const exact = isVariable(weight) ? Variable.storageOf(weight).number?.() : undefined;
+  const value: unknown = exact ?? (isVariable(weight) ? weight.value : weight);
   if (value instanceof BigInt64Array) return Array.from(value, Number);
   return typeof value === 'number' ? [value] : value;
 }
@@ -44,8 +49,14 @@ export interface Exclusion {
 }
 
 /** Whether a variable is excluded. */
-export function exclusion(who: string, { var_list, var_names }: Exclusion): (variable: Variable) => boolean {
+export function exclusion(who: string, options: Exclusion): (variable: Variable) => boolean {
+  if (!isPlainObject(options) || Object.keys(options).some((key) => key !== 'var_list' && key !== 'var_names'))
+    throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects { var_list, var_names }, got ${describe(options)}`);
+  const { var_list, var_names } = options;
   const excluded = new Set<unknown>(listOf(who, 'var_list', var_list));
+  for (const variable of excluded)
+    if (!isVariable(variable) && dtypeOf(variable) === undefined)
+      throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects variables in var_list, got ${describe(variable)}`);
   const patterns = listOf(who, 'var_names', var_names).map((pattern) => regularExpression(who, pattern));
   return (variable) =>
     excluded.has(variable) ||

@@ -19,12 +19,12 @@ void*& slotOf(Tensor& tensor, size_t source) {
 }
 
 void check(const Array& array, int index, const Tensor& tensor, Dtype dtype) {
-  const std::string name = "arrays[" + std::to_string(index) + "]";
-  if (array.absent) throw BindError{BindError::kType, name + " is missing"};
+  const auto name = [index] { return "arrays[" + std::to_string(index) + "]"; };
+  if (array.absent) throw BindError{BindError::kType, name() + " is missing"};
   if (array.dtype != dtype)
-    throw BindError{BindError::kType, name + " is a " + kDtypeNames[array.dtype] + " array, its tensor is " + kDtypeNames[dtype]};
+    throw BindError{BindError::kType, name() + " is a " + kDtypeNames[array.dtype] + " array, its tensor is " + kDtypeNames[dtype]};
   if (array.length != tensor.length)
-    throw BindError{BindError::kLength, name + " has " + std::to_string(array.length) + " elements, its tensor has " +
+    throw BindError{BindError::kLength, name() + " has " + std::to_string(array.length) + " elements, its tensor has " +
                                             std::to_string(tensor.length)};
 }
 

@@ -7,7 +7,6 @@
 #include <memory>
 #include <mutex>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -90,7 +89,7 @@ class Pool {
     const std::lock_guard<std::mutex> lock(mutex_);
     try {
       for (; helpers_ < wanted; ++helpers_) std::thread([this] { help(); }).detach();
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
       // fewer threads, the same result
     }
     return helpers_ > 0;

@@ -64,10 +64,10 @@ const wrongKind = (name: string, value: unknown, got: RegExp): Row =>
 const rows: readonly Row[] = [
   ['too few gradients', () => [[[1, 1]]], 'ERR_OPT_LENGTH', /expects 2 gradients, one for each variable, got 1/],
   ['too many gradients', () => [[[1, 1], [1], [1]]], 'ERR_OPT_LENGTH', /expects 2 gradients, .* got 3/],
-  ['a number for the gradients', () => [3], 'ERR_OPT_LENGTH', /got 3/],
-  ['null for the gradients', () => [null], 'ERR_OPT_LENGTH', /got null/],
-  ['an object for the gradients', () => [{ length: 2 }], 'ERR_OPT_LENGTH', /got an object/],
-  ['a typed array for the gradients', () => [new Float32Array(2)], 'ERR_OPT_LENGTH', /got a Float32Array/],
+  ['a number for the gradients', () => [3], 'ERR_OPT_ARRAY_TYPE', /expects an array of gradients, got 3/],
+  ['null for the gradients', () => [null], 'ERR_OPT_ARRAY_TYPE', /got null/],
+  ['an object for the gradients', () => [{ length: 2 }], 'ERR_OPT_ARRAY_TYPE', /got an object/],
+  ['a typed array for the gradients', () => [new Float32Array(2)], 'ERR_OPT_ARRAY_TYPE', /got a Float32Array/],
   kernelGradient(
     'a short gradient',
     () => new Float32Array(1),

@@ -15,7 +15,12 @@ import { LearningRateSchedule } from './schedule.ts';
 /** A factor of the amplitude: of the cycle (1, 2, ...) in the mode "cycle", of the step in any other. */
 export type ScaleFunction = (x: number) => number;
 
-const aliased = (alias: string) => ({ ...finite(), aliases: [alias] });
+// Required, under one of two names: which, only the constructor can say.
+const aliased = <A extends string>(alias: A) => ({
+  ...finite(),
+  required: true as boolean,
+  aliases: [alias] as const,
+});
 const rates = {
   initial_learning_rate: aliased('base_learning_rate'),
   maximal_learning_rate: aliased('max_learning_rate'),

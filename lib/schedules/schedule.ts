@@ -5,6 +5,7 @@ import {
   isConfigurable,
   markConfigurable,
   notImplemented,
+  nullable,
   readOptions,
   text,
   type Config,
@@ -119,5 +120,5 @@ export const scheduleField: Field<LearningRateSchedule, true> = {
   allows: () => true,
 };
 
-/** The `name` of a schedule, which Keras keeps in the config. */
-export const named = (name: string) => ({ name: text(name) });
+/** The `name` of a schedule, which Keras keeps in the config; Keras 2 wrote null. */
+export const named = (name: string) => ({ name: { ...nullable(text(name)), default: name as string | null } });

@@ -28,7 +28,7 @@ class Environment {
   std::deque<Pending> pending_;  // in the order of their steps
 };
 
-// Memory's face in JavaScript: { buffer: ArrayBuffer, release() }.
+// Memory's face in JavaScript: { buffer(): ArrayBuffer, release() }.
 class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
  public:
   static Napi::Function define(Napi::Env env);

@@ -1,4 +1,4 @@
-#include <system_error>
+#include <exception>
 
 #include "binding.h"
 
@@ -37,9 +37,11 @@ void Environment::start(std::unique_ptr<AsyncStep> step, Napi::Object plan, Napi
   pending_.push_back({hold(env, plan), hold(env, done)});
   try {
     driver_->start(std::move(step));
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {
+    napi_delete_reference(env, pending_.back().plan);
+    napi_delete_reference(env, pending_.back().done);
     pending_.pop_back();
-    fail(Napi::Error::New(env, std::string("no thread for an asynchronous step: ") + error.what()), "ERR_OPT_OOM");
+    fail(Napi::RangeError::New(env, std::string("no thread for an asynchronous step: ") + error.what()), "ERR_OPT_OOM");
   }
   if (pending_.size() == 1) napi_ref_threadsafe_function(env, wake_);
 }

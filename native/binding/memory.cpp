@@ -16,7 +16,7 @@ void report(napi_env env, int64_t bytes) {
 
 Napi::Function MemoryHandle::define(Napi::Env env) {
   return DefineClass(env, "Memory",
-                     {InstanceAccessor<&MemoryHandle::buffer>("buffer"), InstanceMethod<&MemoryHandle::release>("release")});
+                     {InstanceMethod<&MemoryHandle::buffer>("buffer"), InstanceMethod<&MemoryHandle::release>("release")});
 }
 
 MemoryHandle::MemoryHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {

@@ -46,7 +46,6 @@ Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
   for (uint32_t i = 0; i < tensors.Length(); ++i) {
     const Napi::Object from = tensors.Get(i).As<Napi::Object>();
     Tensor tensor = {};
-    tensor.multiplier = tensor.divisor = 1;
     tensor.length = size_t(whole(from.Get("length"), kMaxLength));
     tensor.variable = uint32_t(whole(from.Get("variable"), variables));
     tensor.decay = from.Get("decay").ToBoolean();
