@@ -1,5 +1,5 @@
 # The CPU build through node-gyp: the same sources and flags as CMakeLists.txt, one static library per instruction set.
-# `npx node-gyp rebuild` writes build/; it is not part of the npm tarball.
+# `npx node-gyp rebuild` writes build/, where cmake-js writes build-cmake/.
 {
   'variables': {
     'kernel_flags': ['-O3', '-std=c++17', '-fPIC', '-fvisibility=hidden', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math'],

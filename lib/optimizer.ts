@@ -267,12 +267,14 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws as `apply`; RangeError `ERR_OPT_LENGTH` for an empty list
    */
   apply_gradients(grads_and_vars: readonly (readonly [Gradient, Trainable])[]): number {
-    const pairs: readonly unknown[] = Array.isArray(grads_and_vars) ? grads_and_vars : [];
-    if (pairs.length === 0 || !pairs.every((pair) => Array.isArray(pair) && pair.length === 2))
-      throw rangeError(
-        'ERR_OPT_LENGTH',
-        `${this.#who}.apply_gradients expects a non-empty array of [gradient, variable], got ${describe(grads_and_vars)}`,
+    const pairs: readonly unknown[] | undefined = Array.isArray(grads_and_vars) ? grads_and_vars : undefined;
+    if (pairs === undefined || !pairs.every((pair) => Array.isArray(pair) && pair.length === 2))
+      throw typeError(
+        'ERR_OPT_ARRAY_TYPE',
+        `${this.#who}.apply_gradients expects an array of [gradient, variable], got ${describe(grads_and_vars)}`,
       );
+    if (pairs.length === 0)
+      throw rangeError('ERR_OPT_LENGTH', `${this.#who}.apply_gradients expects a non-empty array, got none`);
     const [gradients, variables] = [0, 1].map((part) => pairs.map((pair) => (pair as readonly unknown[])[part]));
     return this.apply(gradients as Gradient[], variables as Trainable[]);
   }

@@ -10,11 +10,12 @@ export type Weight = Numbers | Variable | BigInt64Array | number;
 
 /** Writes one weight into each variable, after all have been checked. */
 export function setWeights(who: string, variables: readonly Variable[], weights: unknown): void {
-  const count = Array.isArray(weights) ? weights.length : describe(weights);
-  if (!Array.isArray(weights) || weights.length !== variables.length)
+  if (!Array.isArray(weights))
+    throw typeError('ERR_OPT_ARRAY_TYPE', `${who}.set_weights expects an array of weights, got ${describe(weights)}`);
+  if (weights.length !== variables.length)
     throw rangeError(
       'ERR_OPT_LENGTH',
-      `${who}.set_weights expects ${variables.length} arrays, one for each of its variables, got ${count}`,
+      `${who}.set_weights expects ${variables.length} arrays, one for each of its variables, got ${weights.length}`,
     );
   const writes = variables.map((variable, i) =>
     checkedWrite(`weights[${i}] ("${variable.path}")`, variable, weights[i]),

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the addon with ThreadSanitizer into build-tsan/ and runs on it: a race that it must find, the tests of asynchronous steps,
 # workers at once, and killed workers. Nothing is suppressed (what names the node binary would hide every race): a report counts if
-# the addon is in one of its stacks; those of Node.js and V8 alone, whose atomics are not instrumented, are only counted.
+# one of its accesses is the addon's own, made by it or by a library on its behalf; those of Node.js and V8, whose atomics are not
+# instrumented and which the addon may have called, are only counted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/sanitized.sh
@@ -16,8 +17,12 @@ run() { TSAN_OPTIONS=exitcode=0:history_size=4:log_path=$logs/tsan LD_PRELOAD=$l
 ours() {
   rm -f "$logs"/*
   run "$@" || return 1
-  cat "$logs"/* 2>/dev/null | awk -v RS='==================\n' '
-    /WARNING/ { if (/keras_optimizers\.node/) { print; own++ } else foreign++ }
+  cat "$logs"/* 2>/dev/null | awk '
+    /^WARNING/ { report = ""; mine = 0 }
+    { report = report $0 "\n" }
+    /^ *#0 / { top = 1 }
+    top && /^ *#/ && !/libtsan|libsanitizer|libstdc|libc\.so/ { top = 0; if (/keras_optimizers\.node/) mine = 1 }
+    /^SUMMARY/ { if (mine) { printf "%s", report; own++ } else foreign++ }
     END { printf "%d reports, %d more of Node.js alone\n", own, foreign; exit own > 0 }'
 }
 if ! run node -e 0; then

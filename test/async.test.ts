@@ -182,7 +182,8 @@ describe('apply_async', () => {
     const refused: [string, () => unknown][] = [
       ['apply', () => optimizer.apply([gradient])],
       ['assign', () => v.assign(gradient)],
-      ['set_weights', () => optimizer.set_weights([0, 1])],
+      ['assign of a number of the optimizer', () => optimizer.variables[1]?.assign([0.5])],
+      ['set_weights', () => optimizer.set_weights([2, 1])],
       ['dispose', () => optimizer.dispose()],
       ['finalize_variable_values', () => optimizer.finalize_variable_values([v])],
       ['dispose of the variable', () => v.dispose()],
@@ -194,7 +195,7 @@ describe('apply_async', () => {
       v.value.every((x) => x === -1),
       'nothing else was written',
     );
-    for (const [name, action] of refused.slice(0, 3)) assert.isUndefined(thrown(action), `${name} afterwards`);
+    for (const [name, action] of refused.slice(0, 4)) assert.isUndefined(thrown(action), `${name} afterwards`);
   });
 
   it('rejects the third step with ERR_OPT_BUSY at once', async () => {
@@ -212,8 +213,68 @@ describe('apply_async', () => {
     const other = new SGD();
     const first = optimizer.apply_async([gradient]);
     assert.propertyVal(await rejection(() => other.apply_async([gradient], [v])), 'code', 'ERR_OPT_BUSY');
+    // one that is not even built yet
+    assert.propertyVal(
+      thrown(() => new SGD().apply([gradient], [v])),
+      'code',
+      'ERR_OPT_BUSY',
+    );
     await first;
+    assert.isTrue(v.value.every((x) => x === 0));
     assert.equal(await other.apply_async([gradient], [v]), 1);
+  });
+
+  it("leaves the running step's gradients alone when the next one fails to be taken", async () => {
+    const v = new Variable(new Float32Array(2_000_000).fill(1));
+    const optimizer = new SGD({ learning_rate: 1 });
+    optimizer.build([v, new Variable([0])]);
+    const [ones, taken, hundreds] = [1, 1, 100].map((x) => new Float32Array(2_000_000).fill(x)) as Float32Array[];
+    const hostile = Object.defineProperty([taken, null], 1, {
+      get: () => (structuredClone(taken?.buffer, { transfer: [taken?.buffer as ArrayBuffer] }), [0]),
+    });
+    const first = optimizer.apply_async([ones as Float32Array, [0]]);
+    assert.propertyVal(await rejection(() => optimizer.apply_async(hostile as never)), 'code', 'ERR_OPT_DETACHED');
+    const third = optimizer.apply_async([hundreds as Float32Array, [0]]);
+    assert.deepEqual(await Promise.all([first, third]), [1, 2]);
+    assert.isTrue(v.value.every((x) => x === -100));
+  });
+
+  it('refuses to be called by a function in the middle of a step', async () => {
+    const { v, gradient } = pair();
+    const codes: (string | undefined)[] = [];
+    const optimizer: SGD = new SGD({
+      learning_rate: () => {
+        for (const call of [
+          () => optimizer.apply([gradient]),
+          () => optimizer.dispose(),
+          () => optimizer.exclude_from_weight_decay(),
+          () => optimizer.set_weights([0]),
+        ])
+          codes.push(thrown(call)?.code);
+        return 1;
+      },
+    });
+    optimizer.apply([gradient], [v]);
+    await optimizer.apply_async([gradient]);
+    assert.deepEqual(codes, Array(8).fill('ERR_OPT_BUSY'));
+    assert.deepEqual([optimizer.iterations, v.value[0]], [2, -1]);
+  });
+
+  it("refuses to write where a function in the middle of a step has started another optimizer's", async () => {
+    const { v, optimizer, gradient } = pair();
+    const started: Promise<number>[] = [];
+    const other = new SGD({ learning_rate: () => (started.push(optimizer.apply_async([gradient])), 1) });
+    other.build([v]);
+    assert.propertyVal(
+      thrown(() => other.apply([gradient])),
+      'code',
+      'ERR_OPT_BUSY',
+    );
+    await Promise.all(started);
+    assert.propertyVal(await rejection(() => other.apply_async([gradient])), 'code', 'ERR_OPT_BUSY');
+    await optimizer.idle();
+    assert.isTrue(v.value.every((x) => x === -1));
+    assert.equal(other.iterations, 0);
   });
 
   it('refuses plain arrays as variables', async () => {
@@ -231,11 +292,11 @@ describe('apply_async', () => {
     void optimizer.apply_async();
     void optimizer.apply_async();
     let turns = 0;
-    const timer = setInterval(() => turns++, 1);
+    const turn = () => (turns++, optimizer.iterations < 2 && setImmediate(turn));
+    setImmediate(turn);
     await optimizer.idle();
-    clearInterval(timer);
     assert.equal(optimizer.iterations, 2);
-    assert.isAbove(turns, 1);
+    assert.isAbove(turns, 1, 'a step on this thread would leave none before it ends');
     await optimizer.idle();
   });
 

@@ -43,6 +43,9 @@ describe('the compiled kernels', () => {
         const rooted = new RegExp(`\\bv?sqrt${suffix}\\s.*%${register}`);
         if (/loop<Zero|loop<Copy, \w+, false/.test(name)) assert.match(body, /memset|memmove/, name);
         else assert.match(body, packed, `${set}: ${name}`);
+        const divided = new RegExp(`\\bv?div${suffix}\\s.*%${register}`);
+        if (/Adam|Nadam|Accumulate|, true, \w+>/.test(name) && !/squares|Zero/.test(name))
+          assert.match(body, divided, `${set}: ${name}`);
         if (/Adam|Nadam/.test(name)) assert.match(body, rooted, `${set}: ${name}`);
         assert.notMatch(body, /fmadd|fmsub|fnmadd|rsqrt|rcp1?4?p/, `${set}: ${name}`);
       }

@@ -65,6 +65,7 @@ describe('an optimizer', () => {
     const optimizer = new SGD();
     assert.equal(optimizer.apply([], []), 0);
     assert.equal(optimizer.apply([]), 0);
+    assert.equal(optimizer.apply([], [new Variable([1])]), 0);
     assert.propertyVal(
       thrown(() => optimizer.apply_gradients([])),
       'code',
@@ -283,7 +284,7 @@ describe('set_weights', () => {
     const good = [3, 0.5, [1, 2], [3, 4]];
     const bad: [unknown, string, RegExp][] = [
       [good.slice(1), 'ERR_OPT_LENGTH', /expects 4 arrays, one for each of its variables, got 3/],
-      ['weights', 'ERR_OPT_LENGTH', /got "weights"/],
+      ['weights', 'ERR_OPT_ARRAY_TYPE', /set_weights expects an array of weights, got "weights"/],
       [[3, 0.5, [1, 2], [3]], 'ERR_OPT_LENGTH', /weights\[3\] \("a\/variable_\d*_velocity"\)|weights\[3\]/],
       [[3, 0.5, [1, 2], ['x', 4]], 'ERR_OPT_ARRAY_TYPE', /expects numbers, got "x" at index 0/],
       [
@@ -292,6 +293,11 @@ describe('set_weights', () => {
         /weights\[0\] \("a\/iteration"\) expects a whole number >= 0, got -1/,
       ],
       [[0.5, 0.5, [1, 2], [3, 4]], 'ERR_OPT_CONFIG_RANGE', /got 0.5/],
+      [
+        [5, NaN, [1, 2], [3, 4]],
+        'ERR_OPT_CONFIG_RANGE',
+        /weights\[1\] \("a\/learning_rate"\) expects a finite number, got NaN/,
+      ],
       [[3, 0.5, new Int32Array(2), [3, 4]], 'ERR_OPT_ARRAY_TYPE', /got a Int32Array/],
     ];
     for (const [weights, code, message] of bad)
@@ -334,6 +340,10 @@ describe('exclude_from_weight_decay', () => {
       [{ var_list: 3 }, /var_list to be an array or null, got 3/],
       [{ var_names: ['('] }, /regular expressions, got "\("/],
       [{ var_names: [3] }, /regular expressions, got 3/],
+      [{ var_list: ['kernel'] }, /variables in var_list, got "kernel"/],
+      [{ variables: [] }, /expects \{ var_list, var_names \}, got an object/],
+      [[new Variable([1])], /expects \{ var_list, var_names \}, got an array/],
+      [null as never, /got null/],
     ];
     for (const [options, message] of bad)
       assert.throws(() => optimizer.exclude_from_weight_decay(options), TypeError, message);

@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { assert } from 'chai';
 
 import { Adam, AdamW, Nadam, SGD, Variable, type Optimizer, type Gradient } from '../lib/index.ts';
-import { refused, rejection } from './errors.ts';
+import { refused, rejection, thrown } from './errors.ts';
 
 const optimizers: readonly [string, () => Optimizer][] = [
   ['SGD', () => new SGD()],
@@ -110,6 +110,8 @@ const rows: readonly Row[] = [
   wrongKind('a DataView', new DataView(new ArrayBuffer(8)), /a DataView/),
   wrongKind('an ArrayBuffer', new ArrayBuffer(8), /an object/),
   wrongKind('a proxy of a typed array', new Proxy(new Float32Array(2), {}), /an object/),
+  wrongKind('a proxy of a variable', new Proxy(new Variable([1, 2]), {}), /an object/),
+  wrongKind('an object that claims to be a variable', Object.create(Variable.prototype), /an object/),
   wrongKind('an object that claims to be one', Object.create(Float32Array.prototype), /an object/),
   wrongKind('a typed array of another realm and dtype', runInNewContext('new Int32Array(2)'), /a Int32Array/),
   wrongKind('undefined in place of null', undefined, /undefined/),
@@ -153,9 +155,114 @@ const calls = {
     optimizer.apply_async(gradients as Gradient[], variables as Variable[]),
 };
 
+const flat = new Float32Array(8);
+const v = new Variable([1]);
+const growable = new (SharedArrayBuffer as unknown as new (n: number, o: object) => SharedArrayBuffer)(8, {
+  maxByteLength: 16,
+});
+const lists: readonly [string, () => unknown, string, RegExp][] = [
+  [
+    'overlapping arrays',
+    () => [flat.subarray(0, 4), flat.subarray(3)],
+    'ERR_OPT_ALIAS',
+    /variables\[0\] and variables\[1\] overlap in memory/,
+  ],
+  [
+    'an array inside another',
+    () => [flat.subarray(2, 3), flat],
+    'ERR_OPT_ALIAS',
+    /variables\[1\] and variables\[0\] overlap/,
+  ],
+  ['a variable twice', () => [v, v], 'ERR_OPT_ALIAS', /overlap/],
+  ['a variable and its values', () => [v, v.value], 'ERR_OPT_ALIAS', /overlap/],
+  ['two dtypes on one buffer', () => [flat, new Float64Array(flat.buffer)], 'ERR_OPT_ALIAS', /overlap/],
+  [
+    'a number',
+    () => [v, 3],
+    'ERR_OPT_ARRAY_TYPE',
+    /expects variables\[1\] to be a Variable, a Float32Array or a Float64Array, got 3/,
+  ],
+  ['a list of numbers', () => [[1, 2]], 'ERR_OPT_ARRAY_TYPE', /variables\[0\] .* got an array/],
+  ['an Int32Array', () => [new Int32Array(2)], 'ERR_OPT_ARRAY_TYPE', /got a Int32Array/],
+  ['a proxy', () => [new Proxy(new Float32Array(2), {})], 'ERR_OPT_ARRAY_TYPE', /got an object/],
+  ['state of an optimizer that is a number', () => new SGD().variables, 'ERR_OPT_ARRAY_TYPE', /variables\[0\]/],
+  ['no list', () => 7, 'ERR_OPT_ARRAY_TYPE', /an array of variables, got 7/],
+  ['null', () => null, 'ERR_OPT_ARRAY_TYPE', /got null/],
+  ['a transferred buffer', () => [detached()], 'ERR_OPT_DETACHED', /variables\[0\] expects an array with memory/],
+  [
+    'a resizable buffer',
+    () => [new Float32Array(resizable(8))],
+    'ERR_OPT_RESIZABLE',
+    /variables\[0\] expects an array of fixed length/,
+  ],
+  ['a growable shared buffer', () => [new Float32Array(growable)], 'ERR_OPT_RESIZABLE', /fixed length/],
+];
+
+const shared = new Variable([1, 2]);
+const others: readonly [string, (o: Optimizer) => unknown, string, RegExp][] = [
+  [
+    'pairs that are none',
+    (o) => o.apply_gradients([[[1, 1]]] as never),
+    'ERR_OPT_ARRAY_TYPE',
+    /\[gradient, variable\]/,
+  ],
+  ['pairs that are no array', (o) => o.apply_gradients(null as never), 'ERR_OPT_ARRAY_TYPE', /got null/],
+  ['no pairs', (o) => o.apply_gradients([]), 'ERR_OPT_LENGTH', /a non-empty array/],
+  [
+    'finalize of unknown variables',
+    (o) => o.finalize_variable_values([shared]),
+    'ERR_OPT_UNKNOWN_VARIABLE',
+    /built with/,
+  ],
+  [
+    'finalize of no array',
+    (o) => o.finalize_variable_values(3 as never),
+    'ERR_OPT_ARRAY_TYPE',
+    /an array of variables, got 3/,
+  ],
+  ['weights that are too few', (o) => o.set_weights([1]), 'ERR_OPT_LENGTH', /expects \d+ arrays, .* got 1/],
+];
+
+const numbers = [
+  'learning_rate',
+  'weight_decay',
+  'clipnorm',
+  'clipvalue',
+  'global_clipnorm',
+  'ema_momentum',
+  'loss_scale_factor',
+];
+const flags = ['use_ema'];
+const kinds: readonly [unknown, RegExp][] = [
+  ['1', /got "1"/],
+  [[1], /got an array/],
+  [{}, /got an object/],
+  [1n, /got 1n/],
+  [Symbol('x'), /got a symbol/],
+  [new Float32Array(1), /got a Float32Array/],
+];
+/** Options of every optimizer that are refused: name, value, code, message. */
+const badOptions: readonly (readonly [string, unknown, string, RegExp])[] = [
+  ...numbers.flatMap((name) => [
+    ...kinds.map(([value, got]) => [name, value, 'ERR_OPT_CONFIG_TYPE', got] as const),
+    [name, true, 'ERR_OPT_CONFIG_TYPE', /got true/] as const,
+    ...[NaN, Infinity, -Infinity].map((x) => [name, x, 'ERR_OPT_CONFIG_RANGE', new RegExp(`got ${x}`)] as const),
+  ]),
+  ...flags.flatMap((name) => kinds.map(([value, got]) => [name, value, 'ERR_OPT_CONFIG_TYPE', got] as const)),
+  ['use_ema', 1, 'ERR_OPT_CONFIG_TYPE', /true or false, got 1/],
+  ['name', 3, 'ERR_OPT_CONFIG_TYPE', /a string, got 3/],
+  ['gradient_accumulation_steps', 1, 'ERR_OPT_CONFIG_RANGE', /a number >= 2, 0 or null, got 1/],
+  ['gradient_accumulation_steps', -3, 'ERR_OPT_CONFIG_RANGE', /got -3/],
+  ['gradient_accumulation_steps', NaN, 'ERR_OPT_CONFIG_RANGE', /got NaN/],
+  ['momemtum', 0.9, 'ERR_OPT_CONFIG_TYPE', /only options that it knows .* got "momemtum"/],
+  ['lr', 0.1, 'ERR_OPT_CONFIG_TYPE', /got "lr"/],
+  ['__proto__', {}, 'ERR_OPT_CONFIG_TYPE', /got "__proto__"/],
+];
+
 describe('apply and apply_async refuse, and leave everything as it was:', () => {
   it('a table of at least 150 bad inputs', () => {
-    assert.isAtLeast(rows.length * optimizers.length * 2, 500);
+    // distinct ones: every row runs with every optimizer, in apply and in apply_async
+    assert.isAtLeast(rows.length + lists.length + others.length + badOptions.length, 150);
   });
   for (const [what, make] of optimizers)
     for (const [method, call] of Object.entries(calls))
@@ -184,6 +291,18 @@ describe('a gradient that is a state of the optimizer', () => {
             /its state in memory/,
           );
     });
+});
+
+describe('constructors refuse', () => {
+  for (const cls of [SGD, Adam, AdamW, Nadam])
+    for (const [name, value, code, message] of badOptions)
+      it(`${cls.className}: ${name} that is ${message.source}`, () => {
+        const options = Object.defineProperty({}, name, { value, enumerable: true });
+        const error = thrown(() => new cls(options));
+        assert.equal(error?.code, code);
+        assert.match(String(error?.message), message);
+        assert.include(error?.message, cls.className);
+      });
 });
 
 describe('what is accepted though it looks strange:', () => {
@@ -219,48 +338,6 @@ describe('what is accepted though it looks strange:', () => {
 });
 
 describe('build refuses, and leaves nothing half-built:', () => {
-  const flat = new Float32Array(8);
-  const v = new Variable([1]);
-  const growable = new (SharedArrayBuffer as unknown as new (n: number, o: object) => SharedArrayBuffer)(8, {
-    maxByteLength: 16,
-  });
-  const lists: readonly [string, () => unknown, string, RegExp][] = [
-    [
-      'overlapping arrays',
-      () => [flat.subarray(0, 4), flat.subarray(3)],
-      'ERR_OPT_ALIAS',
-      /variables\[0\] and variables\[1\] overlap in memory/,
-    ],
-    [
-      'an array inside another',
-      () => [flat.subarray(2, 3), flat],
-      'ERR_OPT_ALIAS',
-      /variables\[1\] and variables\[0\] overlap/,
-    ],
-    ['a variable twice', () => [v, v], 'ERR_OPT_ALIAS', /overlap/],
-    ['a variable and its values', () => [v, v.value], 'ERR_OPT_ALIAS', /overlap/],
-    ['two dtypes on one buffer', () => [flat, new Float64Array(flat.buffer)], 'ERR_OPT_ALIAS', /overlap/],
-    [
-      'a number',
-      () => [v, 3],
-      'ERR_OPT_ARRAY_TYPE',
-      /expects variables\[1\] to be a Variable, a Float32Array or a Float64Array, got 3/,
-    ],
-    ['a list of numbers', () => [[1, 2]], 'ERR_OPT_ARRAY_TYPE', /variables\[0\] .* got an array/],
-    ['an Int32Array', () => [new Int32Array(2)], 'ERR_OPT_ARRAY_TYPE', /got a Int32Array/],
-    ['a proxy', () => [new Proxy(new Float32Array(2), {})], 'ERR_OPT_ARRAY_TYPE', /got an object/],
-    ['state of an optimizer that is a number', () => new SGD().variables, 'ERR_OPT_ARRAY_TYPE', /variables\[0\]/],
-    ['no list', () => 7, 'ERR_OPT_ARRAY_TYPE', /an array of variables, got 7/],
-    ['null', () => null, 'ERR_OPT_ARRAY_TYPE', /got null/],
-    ['a transferred buffer', () => [detached()], 'ERR_OPT_DETACHED', /variables\[0\] expects an array with memory/],
-    [
-      'a resizable buffer',
-      () => [new Float32Array(resizable(8))],
-      'ERR_OPT_RESIZABLE',
-      /variables\[0\] expects an array of fixed length/,
-    ],
-    ['a growable shared buffer', () => [new Float32Array(growable)], 'ERR_OPT_RESIZABLE', /fixed length/],
-  ];
   for (const [what, make] of optimizers)
     for (const [name, list, code, message] of lists)
       it(`${what}: ${name}`, async () => {
@@ -278,25 +355,6 @@ describe('build refuses, and leaves nothing half-built:', () => {
 });
 
 describe('other calls refuse, and leave everything as it was:', () => {
-  const shared = new Variable([1, 2]);
-  const others: readonly [string, (o: Optimizer) => unknown, string, RegExp][] = [
-    ['pairs that are none', (o) => o.apply_gradients([[[1, 1]]] as never), 'ERR_OPT_LENGTH', /\[gradient, variable\]/],
-    ['pairs that are no array', (o) => o.apply_gradients(null as never), 'ERR_OPT_LENGTH', /got null/],
-    ['no pairs', (o) => o.apply_gradients([]), 'ERR_OPT_LENGTH', /a non-empty array/],
-    [
-      'finalize of unknown variables',
-      (o) => o.finalize_variable_values([shared]),
-      'ERR_OPT_UNKNOWN_VARIABLE',
-      /built with/,
-    ],
-    [
-      'finalize of no array',
-      (o) => o.finalize_variable_values(3 as never),
-      'ERR_OPT_ARRAY_TYPE',
-      /an array of variables, got 3/,
-    ],
-    ['weights that are too few', (o) => o.set_weights([1]), 'ERR_OPT_LENGTH', /expects \d+ arrays, .* got 1/],
-  ];
   for (const [name, call, code, message] of others)
     it(name, async () => {
       const { optimizer, kernel, bias } = setUp(() => new Nadam({ use_ema: true }));

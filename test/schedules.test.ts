@@ -92,7 +92,7 @@ describe('schedules of TensorFlow Addons', () => {
     });
 
   it("CyclicalLearningRate is triangular by default, scales by a function, and knows PyTorch's names", () => {
-    const options = { base_learning_rate: 0.001, max_learning_rate: 0.01, step_size: 4 } as never;
+    const options = { base_learning_rate: 0.001, max_learning_rate: 0.01, step_size: 4 };
     const plain = new library.CyclicalLearningRate(options);
     const golden = addons[0] as AddonsCase;
     golden.steps.forEach((step, i) => assert.closeTo(plain(step), golden.float32[i] as number, 1e-8));

@@ -7,7 +7,7 @@ const backend = addon.backends.findIndex(({ unusable }) => unusable === null);
 
 /** Starts to copy one array to another. */
 function copy(length, to, from) {
-  const tensor = { variable: 0, length, decay: false, needs: -1, sources: [0, 1] };
+  const tensor = { variable: 0, length, decay: false, needs: null, sources: [0, 1] };
   const plan = new addon.Plan(backend, [{ rule, dtype: 0, tensors: [tensor] }], 1);
   const control = new Float64Array(addon.controlSize).fill(1);
   return new Promise((resolve) => addon.Plan.runAsync(plan, control, [to, from], [], resolve));
