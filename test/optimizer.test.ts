@@ -168,6 +168,14 @@ describe('an optimizer', () => {
     assert.include(shown, 'beta_1: 0.9');
   });
 
+  it('unscales once where it accumulates: (8 / 4 + 4 / 4) / 2', () => {
+    const v = new Variable([0]);
+    const optimizer = new SGD({ learning_rate: 1, loss_scale_factor: 4, gradient_accumulation_steps: 2 });
+    optimizer.apply([[8]], [v]);
+    optimizer.apply([[4]]);
+    assert.equal(v.value[0], -1.5);
+  });
+
   it('scales a loss', () => {
     assert.equal(new SGD({ loss_scale_factor: 1024 }).scale_loss(2), 2048);
     assert.equal(new SGD().scale_loss(2), 2);
