@@ -1,3 +1,4 @@
+// Over 200 lines: the class, half of it doc comments, the three kinds of storage behind it, and the checks of what it is made of.
 import { allocated, arrays, checkAttached, dtypeOf, lengthOf, sizeOf, type FloatArray } from './arrays.ts';
 import { isPlainObject } from './configurable.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
