@@ -11,12 +11,12 @@
     {'target_name': 'baseline', 'type': 'static_library', 'sources': ['native/cpu/baseline.cpp'], 'cflags_cc': ['<@(kernel_flags)']},
     {
       'target_name': 'avx2', 'type': 'static_library', 'sources': ['native/cpu/avx2.cpp'], 'cflags_cc': ['<@(kernel_flags)'],
-      'conditions': [['target_arch=="x64"', {'cflags_cc': ['-mavx2']}]],
+      'conditions': [['target_arch=="x64"', {'cflags_cc': ['-mavx2', '-mfma']}]],
     },
     {
       'target_name': 'avx512', 'type': 'static_library', 'sources': ['native/cpu/avx512.cpp'], 'cflags_cc': ['<@(kernel_flags)'],
       'conditions': [['target_arch=="x64"', {
-        'cflags_cc': ['-mavx512f', '-mavx512vl', '-mavx512bw', '-mavx512dq', '-mprefer-vector-width=512'],
+        'cflags_cc': ['-mfma', '-mavx512f', '-mavx512vl', '-mavx512bw', '-mavx512dq', '-mprefer-vector-width=512'],
       }]],
     },
     {

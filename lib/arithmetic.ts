@@ -20,7 +20,7 @@ const leastNormal = 2 ** -126 - 2 ** -151;
 /** The float32 nearest to x, or a zero of x's sign where that is denormal. Exact for any float32 sum or product x. */
 export const flush = (x: number): number => (Math.abs(x) < leastNormal ? x * 0 : Math.fround(x));
 
-function rounding(round: (x: number) => number): Arithmetic {
+function rounding(round: (x: number) => number, power: (base: number, exponent: number) => number): Arithmetic {
   return {
     round,
     add: (a, b) => round(a + b),
@@ -28,11 +28,16 @@ function rounding(round: (x: number) => number): Arithmetic {
     mul: (a, b) => round(a * b),
     div: (a, b) => round(a / b),
     sqrt: (x) => round(Math.sqrt(x)),
-    pow: (base, exponent) => round(Math.pow(base, exponent)),
+    pow: (base, exponent) => round(power(base, exponent)),
   };
 }
 
-export const arithmetics: Readonly<Record<Dtype, Arithmetic>> = {
-  float32: rounding(flush),
-  float64: rounding((x) => x),
-};
+export type Arithmetics = Readonly<Record<Dtype, Arithmetic>>;
+
+/** Both; `power` is Math.pow, or one that remembers what it was asked for before. */
+export const arithmeticsWith = (power: (base: number, exponent: number) => number): Arithmetics => ({
+  float32: rounding(flush, power),
+  float64: rounding((x) => x, power),
+});
+
+export const arithmetics: Arithmetics = arithmeticsWith(Math.pow);

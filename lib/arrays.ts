@@ -8,6 +8,10 @@ import { addon, type Dtype, type Memory } from './native.ts';
 /** The arrays that numbers lie in. */
 export type FloatArray = Float32Array | Float64Array;
 
+/** Bits of bfloat16 or float16 numbers as well. */
+export type AnyArray = FloatArray | Uint16Array;
+type View = AnyArray | Uint8Array;
+
 export const arrays = { float32: Float32Array, float64: Float64Array } as const;
 const dtypes: Readonly<Record<string, Dtype>> = { Float32Array: 'float32', Float64Array: 'float64' };
 
@@ -20,35 +24,57 @@ const tagOf = getter(Symbol.toStringTag);
 const rawLength = getter('length');
 const rawBuffer = getter('buffer');
 const rawOffset = getter('byteOffset');
+const rawBytes = getter('byteLength');
 
 /** The dtype of a Float32Array or Float64Array of whatever realm; undefined for anything else. */
 export const dtypeOf = (value: unknown): Dtype | undefined => dtypes[(tagOf(value) as string | undefined) ?? ''];
-export const lengthOf = (array: FloatArray): number => rawLength(array) as number;
-export const bufferOf = (array: FloatArray): ArrayBufferLike => rawBuffer(array) as ArrayBufferLike;
+/** The class of a typed array, `Float16Array` as well; undefined for anything else. */
+export const classOf = (value: unknown): string | undefined => tagOf(value) as string | undefined;
+export const lengthOf = (array: View): number => rawLength(array) as number;
+export const bufferOf = (array: View): ArrayBufferLike => rawBuffer(array) as ArrayBufferLike;
 
 /** The bytes that an array covers in its buffer. */
-export function spanOf(array: FloatArray): { readonly begin: number; readonly end: number } {
+export function spanOf(array: View): { readonly begin: number; readonly end: number } {
   const begin = rawOffset(array) as number;
-  return { begin, end: begin + lengthOf(array) * (dtypeOf(array) === 'float64' ? 8 : 4) };
+  return { begin, end: begin + (rawBytes(array) as number) };
 }
+
+/** The bits of a Uint16Array or Float16Array of whatever realm. */
+export const bitsOf = (array: AnyArray): Uint16Array =>
+  new Uint16Array(bufferOf(array), rawOffset(array) as number, lengthOf(array));
 
 const memories = new WeakMap<ArrayBufferLike, Memory>();
 
 /** The library memory that an array lies in, if it does. */
-export const memoryOf = (array: FloatArray): Memory | undefined => memories.get(bufferOf(array));
+export const memoryOf = (array: AnyArray): Memory | undefined => memories.get(bufferOf(array));
 
-/** Zeros in library memory, and that memory. */
-export function allocated(dtype: Dtype, length: number): { readonly memory: Memory; readonly array: FloatArray } {
-  const bytes = length * arrays[dtype].BYTES_PER_ELEMENT;
+const stored = { ...arrays, uint16: Uint16Array } as const;
+
+/** Library memory, and the array that it is. */
+export interface Allocated<T extends AnyArray = FloatArray> {
+  readonly memory: Memory;
+  readonly array: T;
+}
+
+/** Zeros in library memory, `offset` bytes after the beginning of a page. */
+export function allocated(dtype: Dtype, length: number, offset?: number): Allocated;
+export function allocated(dtype: 'uint16', length: number, offset?: number): Allocated<Uint16Array>;
+export function allocated(
+  dtype: Dtype | 'uint16',
+  length: number,
+  offset?: number,
+): Allocated<FloatArray | Uint16Array>;
+export function allocated(dtype: Dtype | 'uint16', length: number, offset = 0): Allocated<FloatArray | Uint16Array> {
+  const bytes = length * stored[dtype].BYTES_PER_ELEMENT;
   if (bytes > constants.MAX_LENGTH)
     throw rangeError(
       'ERR_OPT_TOO_LARGE',
       `this Node.js expects at most ${constants.MAX_LENGTH} bytes an array, got ${bytes}`,
     );
-  const memory = new addon.Memory(bytes);
+  const memory = new addon.Memory(bytes, offset);
   const buffer = memory.buffer();
   memories.set(buffer, memory);
-  return { memory, array: new arrays[dtype](buffer, 0, length) };
+  return { memory, array: new stored[dtype](buffer, 0, length) };
 }
 
 /**
@@ -91,13 +117,13 @@ function flagOf(buffer: ArrayBufferLike, name: 'resizable' | 'growable' | 'immut
 }
 
 /** Refuses an array whose memory is gone. */
-export function checkAttached(who: string, array: FloatArray): void {
+export function checkAttached(who: string, array: AnyArray): void {
   if (lengthOf(array) === 0 && isDetached(array))
     throw typeError('ERR_OPT_DETACHED', `${who} expects an array with memory, its ArrayBuffer has been detached`);
 }
 
 /** Refuses an array whose memory is gone, may move, or must not be written. */
-export function checkMemory(who: string, array: FloatArray, written: boolean): void {
+export function checkMemory(who: string, array: AnyArray, written: boolean): void {
   checkAttached(who, array);
   const buffer = bufferOf(array);
   if (flagOf(buffer, 'resizable') || (written && flagOf(buffer, 'growable')))
@@ -107,7 +133,7 @@ export function checkMemory(who: string, array: FloatArray, written: boolean): v
 }
 
 /** Whether an array of no elements has lost its memory: transferred away, or out of the bounds of a resized buffer. */
-function isDetached(array: FloatArray): boolean {
+function isDetached(array: AnyArray): boolean {
   try {
     new Float32Array(0).set(array);
     return false;

@@ -74,6 +74,15 @@ export const text = (value: string): Field<string, false> => ({
   is: (x) => typeof x === 'string',
 });
 
+/** One of some names, the first by default. */
+export const oneOf = <const N extends string>(names: readonly N[]): Field<N, false> => ({
+  required: false,
+  default: names[0] as N,
+  expects: names.map((name) => `"${name}"`).join(' or '),
+  is: (x) => typeof x === 'string',
+  allows: (x) => names.includes(x),
+});
+
 /** A field that may also be null, which is its default. */
 export const nullable = <V>(field: Field<V>): Field<V | null, false> => ({
   ...field,

@@ -1,33 +1,51 @@
 // Gradients as a caller may give them, checked against the variables they belong to.
-import { arrays, checkMemory, dtypeOf, type FloatArray } from './arrays.ts';
+import { arrays, checkMemory, dtypeOf, lengthOf, type AnyArray, type FloatArray } from './arrays.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
+import { halvesOf } from './halves.ts';
+import type { Half } from './native.ts';
 import type { State, Trainable } from './state.ts';
-import { checkNumbers, countOf, isVariable, Variable } from './variable.ts';
+import { checkNumbers, isVariable, Variable } from './variable.ts';
 
-/** The gradient of one variable: of its dtype and length, or an array of numbers; null if there is none. */
-export type Gradient = FloatArray | Variable | readonly number[] | null;
+/**
+ * The gradient of one variable: of its dtype and length, or an array of numbers; null if there is none. For a float32 variable
+ * also a Uint16Array of the bits that `gradient_dtype` names, or a Float16Array where JavaScript has it.
+ */
+export type Gradient = FloatArray | Variable | Uint16Array | readonly number[] | null;
 
 /** The array of a gradient, null for null. Throws an error that names it. */
-export function gradientArray(gradient: unknown, i: number, variable: Variable): FloatArray | null {
+function gradientArray(gradient: unknown, i: number, variable: Variable, half: Half | null): AnyArray | null {
   if (gradient === null) return null;
   const { length, dtype } = Variable.storageOf(variable);
   const who = () => `gradients[${i}] ("${variable.path}")`;
-  const array: unknown = isVariable(gradient) ? gradient.value : gradient;
+  const given: unknown = isVariable(gradient) ? gradient.value : gradient;
+  const halves = dtype === 'float32' ? halvesOf(given, half) : undefined;
+  const array: unknown = halves ?? given;
   const list = Array.isArray(array);
-  if (!list && dtypeOf(array) !== dtype)
+  if (!list && halves === undefined && dtypeOf(array) !== dtype)
     throw typeError(
       'ERR_OPT_ARRAY_TYPE',
       `${who()} is expected to have its variable's dtype ${dtype}, to be an array of numbers or null, got ${describe(array)}`,
     );
-  if (!list) checkMemory(who(), array as FloatArray, false);
-  const numbers = checkNumbers(who(), array);
-  const found = countOf(numbers);
+  if (!list) checkMemory(who(), given as AnyArray, false);
+  const numbers = halves ?? checkNumbers(who(), array);
+  const found = list ? (numbers as unknown[]).length : lengthOf(numbers as AnyArray);
   if (found !== length)
     throw rangeError('ERR_OPT_LENGTH', `${who()} has ${found} elements, its variable has ${length}`);
-  if (!list) return array as FloatArray;
+  if (!list) return array as AnyArray;
   const copy = new arrays[dtype as keyof typeof arrays](length);
   copy.set(numbers);
   return copy;
+}
+
+/** The same, once looked at only for an array that fitted before. */
+function fittingArray(state: State, gradient: unknown, i: number, index: number): AnyArray | null {
+  if (typeof gradient === 'object' && gradient !== null && state.fitting.get(gradient as AnyArray) === index)
+    return gradient as AnyArray;
+  const array = gradientArray(gradient, i, state.variables[index] as Variable, state.gradient_dtype);
+  if (array === null) return null;
+  state.checkGradientApart(array, i);
+  if (array === gradient) state.fitting.set(array, index);
+  return array;
 }
 
 /**
@@ -37,10 +55,10 @@ export function gradientArray(gradient: unknown, i: number, variable: Variable):
 export function gatherGradients(
   who: string,
   state: State,
-  arrays: (FloatArray | null)[],
+  arrays: (AnyArray | null)[],
   gradients: unknown,
   variables: readonly Trainable[] | undefined,
-): Variable[] {
+): readonly Variable[] {
   const indices = state.indicesOf(variables);
   if (gradients !== undefined && !Array.isArray(gradients))
     throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects an array of gradients, got ${describe(gradients)}`);
@@ -52,14 +70,14 @@ export function gatherGradients(
     );
   for (const variable of state.variables) Variable.checkAttached(variable);
   arrays.fill(null, 0, state.variables.length);
+  const skipped: Variable[] = [];
   indices.forEach((index, i) => {
     const variable = state.variables[index] as Variable;
-    const array = gradientArray(gradients === undefined ? variable.gradient : gradients[i], i, variable);
-    if (array !== null) state.checkGradientApart(array, i);
+    const array = fittingArray(state, gradients === undefined ? variable.gradient : gradients[i], i, index);
     arrays[index] = array;
+    if (array === null) skipped.push(variable);
   });
-  const skipped = indices.filter((index) => arrays[index] === null);
   if (skipped.length === indices.length)
     throw stateError('ERR_OPT_NO_GRADIENT', `${who} expects a gradient for at least one variable, got none`);
-  return skipped.map((index) => state.variables[index] as Variable);
+  return skipped;
 }

@@ -29,32 +29,32 @@ export interface TensorSpec {
   readonly needs: number | null;
   /** The variable, its gradient, and the slots in the rule's order. */
   readonly sources: readonly Source[];
+  /** How each of them keeps its elements; plain if it is not said. */
+  readonly storages?: readonly StorageName[];
 }
+
+/** As numbers of the pass's dtype, or in fewer bytes than float32. */
+export type StorageName = 'plain' | Half;
+export type Half = 'bfloat16' | 'float16';
 
 export interface PassSpec {
   readonly rule: number;
   readonly dtype: number;
+  /** How Uint16Arrays among the gradients are read; not at all if it is not said. */
+  readonly half?: Half;
   readonly tensors: readonly TensorSpec[];
 }
 
-/** What a program points into; opaque. */
-export type Plan = object & { readonly plan?: never };
-type Arrays = readonly (Float32Array | Float64Array | null)[];
+type Arrays = readonly (Float32Array | Float64Array | Uint16Array | null)[];
 
-interface PlanClass {
-  new (backend: number, passes: readonly PassSpec[], variables: number): Plan;
+/** The passes of a step, bound to their memory. */
+export interface Plan {
   /** Runs the active passes; returns the L2 norm of the clipped gradients, negative if no norm was asked for. */
-  run(plan: Plan, control: Float64Array, arrays: Arrays): number;
+  run(arrays?: Arrays): number;
   /** The same off the event loop. `held` are the memories that the arrays lie in; `done` gets the norm. */
-  runAsync(
-    plan: Plan,
-    control: Float64Array,
-    arrays: Arrays,
-    held: readonly Memory[],
-    done: (norm: number) => void,
-  ): void;
+  runAsync(arrays: Arrays, held: readonly Memory[], done: (norm: number) => void): void;
   /** Lets go of all memory. */
-  release(plan: Plan): void;
+  release(): void;
 }
 
 interface Addon {
@@ -65,12 +65,16 @@ interface Addon {
   readonly controlSize: number;
   /** Control bits of the processor's floating-point unit; a step leaves them as they were. */
   floatingPointControl(): number;
-  readonly Memory: new (bytes: number) => Memory;
+  /** `offset` bytes, below 4096, after the beginning of a page. */
+  readonly Memory: new (bytes: number, offset?: number) => Memory;
+  /** How many bytes an array lies after a multiple of 64. */
+  beyondLine(array: ArrayBufferView): number;
   /** Bytes of all library memory of the process. */
   liveBytes(): number;
   threadCount(): number;
   setThreadCount(count: number): void;
-  readonly Plan: PlanClass;
+  /** `control` has controlSize numbers for each pass, which are read when it runs. */
+  newPlan(backend: number, passes: readonly PassSpec[], variables: number, control: Memory): Plan;
 }
 
 /** Element types a kernel exists for, in the order of the addon's table. */
@@ -136,8 +140,8 @@ export function useBackend(name: string): string {
   return before;
 }
 
-export const newPlan = (passes: readonly PassSpec[], variables: number): Plan =>
-  new addon.Plan(backend, passes, variables);
+export const newPlan = (passes: readonly PassSpec[], variables: number, control: Memory): Plan =>
+  addon.newPlan(backend, passes, variables, control);
 
 const maxThreads = 1024;
 

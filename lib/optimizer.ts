@@ -2,7 +2,7 @@
 // optimizer keeps in state.ts.
 import { inspect, type InspectOptions } from 'node:util';
 
-import { arithmetics, type Arithmetic } from './arithmetic.ts';
+import { arithmeticsWith, type Arithmetic } from './arithmetic.ts';
 import {
   checkField,
   classNameOf,
@@ -28,10 +28,12 @@ import {
   type LearningRate,
 } from './optimizers/common.ts';
 import type { Program } from './pass.ts';
+import { rememberedPower } from './powers.ts';
 import { StepQueue } from './queue.ts';
-import { Staging, type Staged } from './staging.ts';
+import { nothingStaged, Staging, type Staged } from './staging.ts';
 import { State, type Stages, type Trainable } from './state.ts';
 import {
+  configureStages,
   runningNumbers,
   setStages,
   updatesAfter,
@@ -65,10 +67,13 @@ export abstract class Optimizer<F extends Fields = Fields> {
   readonly #callables: readonly string[]; // options that are functions of no arguments
   #rate: LearningRate;
   #counter = 0; // calls of apply
-  #running: RunningNumbers = runningNumbers(() => NaN);
+  #running: RunningNumbers = { float32: NaN, float64: NaN };
   #excluded: (variable: Variable) => boolean = () => false;
   #state: State | undefined;
-  #program: Steps | undefined; // derived from the state and the exclusion
+  // Derived from the state and the exclusion: the steps on the variables' own gradients, and on those that are brought.
+  #own: Steps | undefined;
+  #brought: Steps | undefined;
+  readonly #arithmetics = arithmeticsWith(rememberedPower());
   readonly #queue = new StepQueue();
   readonly #staging = new Staging();
   #norm: number | null = null;
@@ -188,9 +193,10 @@ export abstract class Optimizer<F extends Fields = Fields> {
   build(variables: readonly Trainable[]): void {
     this.#checkOpen();
     if (this.#state !== undefined) return;
-    const { name, rule, blocks, use_ema, gradient_accumulation_steps } = this;
-    const accumulators = Boolean(gradient_accumulation_steps);
-    this.#state = new State(variables, { who: this.#who, name, rule, blocks, averages: use_ema, accumulators });
+    const { name, rule, blocks, use_ema: averages, state_dtype, gradient_dtype } = this;
+    const accumulators = Boolean(this.gradient_accumulation_steps);
+    const layout = { who: this.#who, name, rule, blocks, averages, accumulators, state_dtype, gradient_dtype };
+    this.#state = new State(variables, layout);
     if (this.running !== undefined) this.#setRunning(this.running.initial);
   }
 
@@ -210,21 +216,36 @@ export abstract class Optimizer<F extends Fields = Fields> {
     const fresh = this.#state === undefined;
     if (fresh && variables !== undefined) this.build(variables);
     const state = this.#built('apply');
-    return this.#alone(() => {
-      const { program, stages } = this.#steps(state);
-      try {
-        const skipped = gatherGradients(this.#who, state, program.arrays, gradients, variables);
-        const running = this.#setStages(stages);
-        state.checkIdle(); // functions of the caller's have run
-        this.#norm = program.run();
-        this.#running = running;
-        if (skipped.length > 0) this.#warnOf(skipped);
-      } catch (error) {
-        if (fresh) this.#unbuild();
-        throw error;
-      }
-      return this.#finish(state, program);
-    });
+    this.#working = true; // functions of the caller's may be called
+    try {
+      return this.#step(state, gradients, variables);
+    } catch (error) {
+      if (fresh && this.#counter === 0) this.#unbuild();
+      throw error;
+    } finally {
+      this.#working = false;
+    }
+  }
+
+  #step(state: State, gradients: unknown, variables: readonly Trainable[] | undefined): number {
+    const own = gradients === undefined && variables === undefined && state.asyncSafe;
+    const steps = this.#steps(state, own);
+    const { program } = steps;
+    const gather = () => gatherGradients(this.#who, state, program.arrays, gradients, variables);
+    if (own) state.checkOwnGradients();
+    const skipped = own ? [] : gather();
+    const running = this.#setStages(state, steps.stages);
+    state.checkIdle(); // functions of the caller's have run
+    try {
+      this.#norm = program.run();
+    } catch (error) {
+      state.fitting = new WeakMap();
+      if (!own) gather(); // says better what is wrong with which gradient
+      throw error;
+    }
+    this.#running = running;
+    if (skipped.length > 0) this.#warnOf(skipped);
+    return this.#finish(state, program, own);
   }
 
   /**
@@ -248,12 +269,23 @@ export abstract class Optimizer<F extends Fields = Fields> {
     if (fresh && variables !== undefined) this.build(variables);
     const state = this.#built('apply_async');
     try {
-      const staged = this.#alone(() => this.#staging.take(this.#who, state, gradients, variables));
+      const staged = this.#alone(() => this.#stage(state, gradients, variables));
       return await this.#queue.add(() => this.#runAsync(state, staged));
     } catch (error) {
       if (fresh && this.#counter === 0 && !this.#queue.busy) this.#unbuild();
       throw error;
     }
+  }
+
+  #stage(
+    state: State,
+    gradients: readonly Gradient[] | undefined,
+    variables: readonly Trainable[] | undefined,
+  ): Staged {
+    if (gradients !== undefined || variables !== undefined || !state.asyncSafe)
+      return this.#staging.take(this.#who, state, gradients, variables);
+    state.checkOwnGradients();
+    return nothingStaged;
   }
 
   /** Resolves when no asynchronous step runs or waits. */
@@ -289,7 +321,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
     this.#checkOpen();
     this.#checkAlone('exclude_from_weight_decay');
     this.#excluded = exclusion(this.#who, options);
-    this.#program = undefined;
+    this.#forgetSteps();
   }
 
   /**
@@ -408,25 +440,35 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
 
   #unbuild(): void {
-    this.#program?.program.release();
-    this.#program = undefined;
+    this.#forgetSteps();
     for (const variable of this.#state?.owned ?? []) variable.dispose();
     this.#state = undefined;
     this.#staging.release();
   }
 
   #setRunning(value: number): void {
-    this.#running = runningNumbers(({ round }) => round(value));
+    this.#running = runningNumbers(this.#state?.dtypes ?? [], this.#arithmetics, ({ round }) => round(value));
   }
 
   /** The program of a step and its passes by stage. */
-  #steps(state: State): Steps {
-    this.#program ??= state.program((variable) => this.weight_decay !== null && !this.#excluded(variable));
-    return this.#program;
+  #steps(state: State, own: boolean): Steps {
+    const made = own ? this.#own : this.#brought;
+    if (made !== undefined) return made;
+    const steps = state.program((variable) => this.weight_decay !== null && !this.#excluded(variable), own);
+    configureStages(steps.stages, this);
+    if (own) this.#own = steps;
+    else this.#brought = steps;
+    return steps;
+  }
+
+  #forgetSteps(): void {
+    this.#own?.program.release();
+    this.#brought?.program.release();
+    this.#own = this.#brought = undefined;
   }
 
   /** Computes the numbers of the next step. Returns what carries over to the one after it. */
-  #setStages(stages: Stages): RunningNumbers {
+  #setStages(state: State, stages: Stages): RunningNumbers {
     let running = this.#running;
     setStages(stages, this, this.#counter, (): UpdateNumbers => {
       const { learning_rate } = this;
@@ -434,18 +476,22 @@ export abstract class Optimizer<F extends Fields = Fields> {
       const step = this.iterations + 1;
       const { running: carried } = this;
       if (carried)
-        running = runningNumbers((arithmetic, dtype) => carried.next(running[dtype], hyper, step, arithmetic));
+        running = runningNumbers(state.dtypes, this.#arithmetics, (arithmetic, dtype) =>
+          carried.next(this.#running[dtype], hyper, step, arithmetic),
+        );
       const scalars = (dtype: Dtype, rate: number) =>
-        this.scalars(hyper, { step, learning_rate: rate, running: running[dtype] }, arithmetics[dtype]);
+        this.scalars(hyper, { step, learning_rate: rate, running: running[dtype] }, this.#arithmetics[dtype]);
       return { learning_rate, scalars };
     });
     return running;
   }
 
   /** Starts a step whose turn it is. Everything is checked before the native call; only then are the variables taken. */
-  async #runAsync(state: State, { arrays, held, skipped }: Staged): Promise<number> {
-    const { program, stages } = this.#steps(state);
-    const running = this.#alone(() => this.#setStages(stages));
+  async #runAsync(state: State, staged: Staged): Promise<number> {
+    const own = staged === nothingStaged;
+    const { arrays, held, skipped } = staged;
+    const { program, stages } = this.#steps(state, own);
+    const running = this.#alone(() => this.#setStages(state, stages));
     state.checkIdle(); // functions of the caller's have run
     arrays.forEach((array, i) => (program.arrays[i] = array));
     const step = program.runAsync(held);
@@ -457,7 +503,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
     }
     this.#running = running;
     if (skipped.length > 0) this.#warnOf(skipped);
-    return this.#alone(() => this.#finish(state, program));
+    return this.#alone(() => this.#finish(state, program, own));
   }
 
   /** Every value with functions called, and what they return checked like a number that is given. */
@@ -473,15 +519,16 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
 
   /** The step has happened: it counts even if a constraint throws. */
-  #finish(state: State, { arrays }: Program): number {
+  #finish(state: State, { arrays }: Program, own: boolean): number {
     this.#counter++;
     try {
-      state.variables.forEach((variable, i) => {
-        const result = arrays[i] === null ? undefined : variable.constraint?.(variable.value);
-        if (result !== undefined) variable.assign(result);
-      });
+      const { variables } = state;
+      for (let i = 0; i < variables.length; i++) {
+        const variable = variables[i] as Variable;
+        if (variable.constraint !== null && (own || arrays[i] !== null)) constrain(variable);
+      }
     } finally {
-      arrays.fill(null, 0, state.variables.length); // keeps no array of the caller's alive
+      if (!own) arrays.fill(null, 0, state.variables.length); // keeps no array of the caller's alive
     }
     return this.#counter;
   }
@@ -494,6 +541,11 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
 }
 markConfigurable(Optimizer.prototype);
+
+function constrain(variable: Variable): void {
+  const result = variable.constraint?.(variable.value);
+  if (result !== undefined) variable.assign(result);
+}
 
 const isNumber = (x: unknown): boolean => typeof x === 'number';
 const isEmpty = (list: readonly unknown[] | undefined): boolean => Array.isArray(list) && list.length === 0;

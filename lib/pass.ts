@@ -1,5 +1,6 @@
 // One rule over one list of variables: slots, scalars by name, gradients bound. And the program of a step: its passes,
 // run in one native call.
+import { arrays, type AnyArray } from './arrays.ts';
 import { stateError } from './errors.ts';
 import {
   addon,
@@ -7,13 +8,13 @@ import {
   newPlan,
   ruleNamed,
   type Dtype,
+  type Half,
   type Memory,
   type PassSpec,
   type Plan,
   type Source,
   type TensorSpec,
 } from './native.ts';
-import type { FloatArray } from './arrays.ts';
 import { Variable } from './variable.ts';
 
 /** What one tensor of a pass needs; `gradient` is the index of a gradient, or the variable that is read in its place. */
@@ -27,25 +28,24 @@ export interface Bound {
   readonly needs?: number | null;
 }
 
-/** The fields of a pass's control; a missing one is neutral. */
-export interface Control {
-  readonly unscale?: number;
-  readonly clipnorm?: number;
-  readonly global_clipnorm?: number;
-  readonly limit?: number;
-  readonly weight_decay?: number;
-  readonly learning_rate?: number;
-}
-const neutral: Required<Control> & { readonly active: number } = {
-  active: 1,
+/** The fields of a pass's control, by the addon's names; a missing one is neutral. */
+export type Control = { readonly [name in keyof typeof neutral]?: number };
+const neutral = {
+  active: 0,
   unscale: 1,
   clipnorm: 0,
   global_clipnorm: 0,
   limit: Infinity,
   weight_decay: 0,
   learning_rate: 0,
+  stochastic: 0,
+  seed: 0,
+  iteration: 0,
 };
 const controls = addon.controls as readonly (keyof typeof neutral)[];
+const [kActive, kRate, kIteration] = (['active', 'learning_rate', 'iteration'] as const).map((name) =>
+  controls.indexOf(name),
+) as [number, number, number];
 
 /** A rule over variables of one dtype. */
 export class Pass {
@@ -63,86 +63,105 @@ export class Pass {
   }
 
   /** Native code's view of it; `source` finds the place of a variable or a gradient. */
-  spec(source: (place: number | Variable) => Source): PassSpec {
+  spec(source: (place: number | Variable) => Source, half: Half | null): PassSpec {
     const tensors = this.bounds.map(
       ({ index, variable, gradient, slots = [], decay = false, needs = null }): TensorSpec => {
-        const sources = [variable, gradient, ...slots].map(source);
-        return { variable: index, length: Variable.storageOf(variable).length, decay, needs, sources };
+        const places = [variable, gradient, ...slots];
+        const storages = places.map((place) =>
+          typeof place !== 'number' && place.dtype === 'bfloat16' ? 'bfloat16' : 'plain',
+        );
+        const { length } = Variable.storageOf(variable);
+        return { variable: index, length, decay, needs, sources: places.map(source), storages };
       },
     );
-    return { rule: ruleNamed(this.rule).id, dtype: dtypes.indexOf(this.dtype), tensors };
+    const spec = { rule: ruleNamed(this.rule).id, dtype: dtypes.indexOf(this.dtype), tensors };
+    return half === null ? spec : { ...spec, half };
   }
 
-  /** The part of the program's control that is its own. */
+  /** The part of the program's control that is its own; it rests. */
   attach(control: Float64Array): void {
     this.#control = control;
+    this.configure({});
+  }
+
+  /** Sets what is the same in every run. */
+  configure(control: Control): void {
+    controls.forEach((name, i) => (this.#control[i] = control[name] ?? neutral[name]));
   }
 
   /** Sets what it does in the next run. Every scalar that the rule's header names must be there. */
-  set(control: Control, scalars: Readonly<Record<string, number>> = {}): void {
-    const values = { ...neutral, ...control };
-    controls.forEach((name, i) => (this.#control[i] = values[name]));
-    this.#scalars.forEach((name, i) => (this.#control[controls.length + i] = this.#scalar(scalars, name)));
-  }
-
-  #scalar(scalars: Readonly<Record<string, number>>, name: string): number {
-    const value = scalars[name];
-    if (value === undefined)
-      throw stateError('ERR_OPT_NOT_IMPLEMENTED', `rule ${this.rule} expects the scalar ${name}`);
-    return value;
+  set(scalars: Readonly<Record<string, number>>, learning_rate = 0, iteration = 0): void {
+    const [control, names] = [this.#control, this.#scalars];
+    control[kActive] = 1;
+    control[kRate] = learning_rate;
+    control[kIteration] = iteration;
+    for (let i = 0; i < names.length; i++) {
+      const value = scalars[names[i] as string];
+      if (value === undefined)
+        throw stateError('ERR_OPT_NOT_IMPLEMENTED', `rule ${this.rule} expects the scalar ${names[i]}`);
+      control[controls.length + i] = value;
+    }
   }
 
   /** Leaves it out of the next run. */
   rest(): void {
-    this.#control[0] = 0;
+    this.#control[kActive] = 0;
   }
 }
 
 /** The passes of a step. */
 export class Program {
   /** The gradients of the next run, by variable; then the arrays of the caller's that are variables. */
-  readonly arrays: (FloatArray | null)[];
-  readonly passes: readonly Pass[];
-  readonly #control: Float64Array;
+  readonly arrays: (AnyArray | null)[];
+  readonly #memory: Memory;
   readonly #plan: Plan;
 
-  constructor(passes: readonly Pass[], variables: readonly Variable[]) {
+  /**
+   * @param own whether the gradients are the variables' own, so that none are brought
+   * @param half how Uint16Arrays among the gradients are read
+   */
+  constructor(passes: readonly Pass[], variables: readonly Variable[], own: boolean, half: Half | null) {
+    const late = own ? [] : variables;
     const plain = variables
       .map((variable) => Variable.storageOf(variable).array)
       .filter((array) => array !== undefined);
-    this.passes = passes;
-    this.arrays = [...variables.map(() => null), ...plain];
-    this.#control = new Float64Array(passes.length * addon.controlSize);
-    passes.forEach((pass, i) =>
-      pass.attach(this.#control.subarray(i * addon.controlSize, (i + 1) * addon.controlSize)),
-    );
+    this.arrays = [...late.map(() => null), ...plain];
+    const { controlSize } = addon;
+    this.#memory = new addon.Memory(passes.length * controlSize * arrays.float64.BYTES_PER_ELEMENT);
+    const control = new Float64Array(this.#memory.buffer());
+    passes.forEach((pass, i) => pass.attach(control.subarray(i * controlSize, (i + 1) * controlSize)));
     const source = (place: number | Variable): Source => {
-      if (typeof place === 'number') return place;
+      if (typeof place === 'number') return own ? Variable.gradientOf(variables[place] as Variable).memory : place;
       const { memory, array } = Variable.storageOf(place);
-      return memory ?? variables.length + plain.indexOf(array as FloatArray);
+      return memory ?? late.length + plain.findIndex((one) => one === array);
     };
-    this.#plan = newPlan(
-      passes.map((pass) => pass.spec(source)),
-      variables.length,
-    );
+    const specs = passes.map((pass) => pass.spec(source, half));
+    const specified = own ? specs.map(withoutNeeds) : specs;
+    this.#plan = newPlan(specified, variables.length, this.#memory);
   }
 
   /** One native call. Returns the L2 norm of the clipped gradients, null if no norm was asked for. */
   run(): number | null {
-    return normOf(addon.Plan.run(this.#plan, this.#control, this.arrays));
+    return normOf(this.#plan.run(this.arrays));
   }
 
   /** The same off the event loop, on arrays that lie in `held`. */
   runAsync(held: readonly Memory[]): Promise<number | null> {
     return new Promise((resolve) => {
-      addon.Plan.runAsync(this.#plan, this.#control, this.arrays, held, (norm) => resolve(normOf(norm)));
+      this.#plan.runAsync(this.arrays, held, (norm) => resolve(normOf(norm)));
     });
   }
 
   /** Lets go of all memory; it cannot run any more. */
   release(): void {
-    addon.Plan.release(this.#plan);
+    this.#plan.release();
+    this.#memory.release();
   }
 }
+
+const withoutNeeds = (spec: PassSpec): PassSpec => ({
+  ...spec,
+  tensors: spec.tensors.map((tensor) => ({ ...tensor, needs: null })),
+});
 
 const normOf = (norm: number): number | null => (norm < 0 ? null : norm);

@@ -1,23 +1,26 @@
 // The gradients of asynchronous steps, taken at the call: in library memory they are read in place, others are copied there.
-import { allocated, checkAttached, lengthOf, memoryOf, type FloatArray } from './arrays.ts';
+import { allocated, checkAttached, dtypeOf, lengthOf, memoryOf, type Allocated, type AnyArray } from './arrays.ts';
 import { rangeError, typeError } from './errors.ts';
 import { gatherGradients } from './gradients.ts';
-import type { Dtype, Memory } from './native.ts';
+import type { Memory } from './native.ts';
 import type { State, Trainable } from './state.ts';
 import { Variable } from './variable.ts';
 
 /** What an asynchronous step has taken with it. */
 export interface Staged {
-  readonly arrays: readonly (FloatArray | null)[];
+  readonly arrays: readonly (AnyArray | null)[];
   /** The memories that they lie in. */
   readonly held: readonly Memory[];
   /** Variables that are given without a gradient. */
   readonly skipped: readonly Variable[];
 }
 
+/** Of a step on the variables' own gradients. */
+export const nothingStaged: Staged = { arrays: [], held: [], skipped: [] };
+
 export class Staging {
   // Copies for the step that is taken next, and for the one taken before it; allocated on first use.
-  readonly #blocks: [Block[], Block[]] = [[], []];
+  readonly #blocks: [(Block | undefined)[], (Block | undefined)[]] = [[], []];
 
   /** Takes the gradients of a step. Throws as `apply`, and `ERR_OPT_NOT_ASYNC_SAFE` if a variable is a plain array. */
   take(who: string, state: State, gradients: unknown, variables: readonly Trainable[] | undefined): Staged {
@@ -26,7 +29,7 @@ export class Staging {
         'ERR_OPT_NOT_ASYNC_SAFE',
         `${who}.apply_async expects variables that own their memory, got plain arrays: use Variable, or apply`,
       );
-    const given: (FloatArray | null)[] = state.variables.map(() => null);
+    const given: (AnyArray | null)[] = state.variables.map(() => null);
     const skipped = gatherGradients(who, state, given, gradients, variables);
     const placed = given.map((array, i) => (array === null ? undefined : this.#place(array, i, state)));
     const held = placed.flatMap((place) => (place === undefined ? [] : [place.memory]));
@@ -34,12 +37,14 @@ export class Staging {
     return { arrays: placed.map((place) => place?.array ?? null), held, skipped };
   }
 
-  #place(array: FloatArray, i: number, state: State): NonNullable<Block> {
+  #place(array: AnyArray, i: number, state: State): Allocated<AnyArray> {
     const memory = memoryOf(array);
     if (memory !== undefined) return { memory, array };
     const [blocks] = this.#blocks;
-    const { dtype, length } = Variable.storageOf(state.variables[i] as Variable);
-    const block = (blocks[i] ??= allocated(dtype as Dtype, length));
+    const { length } = Variable.storageOf(state.variables[i] as Variable);
+    const dtype = dtypeOf(array) ?? 'uint16';
+    const kept = blocks[i]?.dtype === dtype ? blocks[i] : undefined;
+    const block = (blocks[i] = kept ?? { dtype, ...allocated(dtype, length) });
     checkAttached(`gradients[${i}]`, array); // a getter among the gradients may have taken it away,
     if (lengthOf(array) !== length)
       // or another thread have made it longer
@@ -54,4 +59,4 @@ export class Staging {
   }
 }
 
-type Block = ReturnType<typeof allocated> | undefined;
+type Block = Allocated<AnyArray> & { readonly dtype: string };

@@ -1,10 +1,19 @@
 // What an optimizer keeps for the variables it was built with: slots in Keras's order and with Keras's names, and the
 // program of a step. Over 200 lines with the checks of what it is built with.
-import { bufferOf, checkMemory, dtypeOf, lengthOf, spanOf, type FloatArray } from './arrays.ts';
+import {
+  bufferOf,
+  checkAttached,
+  checkMemory,
+  dtypeOf,
+  lengthOf,
+  spanOf,
+  type AnyArray,
+  type FloatArray,
+} from './arrays.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
-import { dtypes, ruleNamed, type Dtype } from './native.ts';
+import { addon, dtypes, ruleNamed, type Dtype, type Half } from './native.ts';
 import { Pass, Program, type Bound } from './pass.ts';
-import { arrayStorage, nativeStorage, isVariable, Variable, variableOver } from './variable.ts';
+import { arrayStorage, nativeStorage, isVariable, offsetOf, offsetOfSlot, Variable, variableOver } from './variable.ts';
 
 /** A variable, or an array of the caller's that is trained in place. */
 export type Trainable = Variable | FloatArray;
@@ -19,6 +28,10 @@ export interface Layout {
   readonly blocks: readonly (readonly string[])[];
   readonly averages: boolean;
   readonly accumulators: boolean;
+  /** Of the slots of float32 variables. */
+  readonly state_dtype: 'float32' | 'bfloat16';
+  /** How Uint16Arrays among the gradients are read; null: not at all. */
+  readonly gradient_dtype: Half | null;
 }
 
 /** The passes of a step by what they do, for each dtype that occurs. */
@@ -36,30 +49,47 @@ export class State {
   readonly accumulators: readonly Variable[] | undefined;
   /** All slots, block by block, in the order of `optimizer.variables`. */
   readonly slots: readonly Variable[];
+  /** The dtypes of its variables, and that of the optimizer's own numbers. */
+  readonly dtypes: readonly Dtype[];
+  /** Whether all variables own their memory, so that a step may outlast the call. */
+  readonly asyncSafe: boolean;
   readonly #layout: Layout;
   readonly #places: ReadonlyMap<unknown, number>;
   readonly #slots: ReadonlyMap<string, readonly Variable[]>;
   readonly #written: Places;
+  readonly #all: readonly number[];
+  /** The index of the variable that an array was found to fit as gradient; native code looks at its memory at every step. */
+  fitting = new WeakMap<AnyArray, number>();
 
   constructor(trainables: unknown, layout: Layout) {
     const list = checkTrainables(layout.who, trainables);
     this.#layout = layout;
     this.#places = new Map(list.map((trainable, i) => [trainable, i]));
-    this.variables = list.map((trainable) =>
-      isVariable(trainable) ? trainable : variableOver(arrayStorage(trainable, dtypeOf(trainable) as Dtype)),
-    );
+    this.variables = list.map((trainable, i) => variableOf(trainable, i));
+    this.asyncSafe = this.variables.every((variable) => Variable.storageOf(variable).memory !== undefined);
+    this.#all = this.variables.map((_, i) => i);
+    checkStateDtype(layout, this.variables);
     const made: Variable[] = [];
+    const own = (name: string, place: string) =>
+      this.variables.map((v) => slotOf(layout, v, name, v.dtype as Dtype, offsetOf(place), made));
+    const all = layout.blocks.flat();
     const block = (names: readonly string[]) =>
-      this.variables.map((v) => names.map((name) => slotOf(layout, v, name, made)));
+      this.variables.map((v) =>
+        names.map((name) => {
+          const dtype = v.dtype === 'float32' ? layout.state_dtype : (v.dtype as Dtype);
+          return slotOf(layout, v, name, dtype, offsetOfSlot(all.indexOf(name)), made);
+        }),
+      );
     try {
-      this.averages = layout.averages ? block(['average']).flat() : undefined;
-      this.accumulators = layout.accumulators ? block(['gradient_accumulator']).flat() : undefined;
+      this.averages = layout.averages ? own('average', 'average') : undefined;
+      this.accumulators = layout.accumulators ? own('gradient_accumulator', 'accumulator') : undefined;
       const blocks = layout.blocks.map((names) => ({ names, rows: block(names) }));
       this.slots = blocks.flatMap(({ rows }) => rows.flat());
       this.#slots = new Map(
         blocks.flatMap(({ names, rows }) => names.map((name, i) => [name, rows.map((row) => row[i] as Variable)])),
       );
-      this.#written = placesOf([...this.variables, ...made].map(({ value }) => value));
+      this.dtypes = dtypes.filter((dtype) => dtype === this.dtype || this.variables.some((v) => v.dtype === dtype));
+      this.#written = placesOf([...this.variables, ...made].map(writtenPart));
     } catch (error) {
       for (const variable of made) variable.dispose(); // out of memory leaves nothing half-built
       throw error;
@@ -88,8 +118,8 @@ export class State {
   }
 
   /** The indices of distinct variables; all of them for undefined. */
-  indicesOf(trainables: readonly unknown[] | undefined): number[] {
-    if (trainables === undefined) return this.variables.map((_, i) => i);
+  indicesOf(trainables: readonly unknown[] | undefined): readonly number[] {
+    if (trainables === undefined) return this.#all;
     checkList(this.#layout.who, trainables);
     const indices = trainables.map((trainable) => this.indexOf(trainable));
     if (new Set(indices).size === indices.length) return indices;
@@ -98,7 +128,7 @@ export class State {
 
   /** Throws if an asynchronous step uses a variable. */
   checkIdle(): void {
-    for (const variable of this.variables) Variable.checkIdle(variable);
+    Variable.checkIdle(this.variables);
   }
 
   /** Counts an asynchronous step that begins (1) or ends (-1). */
@@ -107,7 +137,7 @@ export class State {
   }
 
   /** Refuses a gradient that lies in memory which a step writes. */
-  checkGradientApart(gradient: FloatArray, i: number): void {
+  checkGradientApart(gradient: AnyArray, i: number): void {
     const places = this.#written.get(bufferOf(gradient));
     if (places === undefined) return;
     const { begin, end } = spanOf(gradient);
@@ -118,13 +148,24 @@ export class State {
       );
   }
 
-  /** Whether all variables own their memory, so that a step may outlast the call. */
-  get asyncSafe(): boolean {
-    return this.variables.every((variable) => Variable.storageOf(variable).memory !== undefined);
+  /** How Uint16Arrays among the gradients are read; null: not at all. */
+  get gradient_dtype(): Half | null {
+    return this.#layout.gradient_dtype;
   }
 
-  /** The program of a step; `decays` says which variables the weight decay reaches. */
-  program(decays: (variable: Variable) => boolean): { program: Program; stages: Stages } {
+  /** Throws unless the memory of every variable, and that of its own gradient, is still there. */
+  checkOwnGradients(): void {
+    for (const variable of this.variables) {
+      if (Variable.isWhole(variable)) continue;
+      Variable.checkAttached(variable);
+      checkMemory(`the gradient of "${variable.path}"`, variable.gradient, false);
+    }
+  }
+
+  /**
+   * The program of a step; `decays` says which variables the weight decay reaches, `own` whether their own gradients are read.
+   */
+  program(decays: (variable: Variable) => boolean, own: boolean): { program: Program; stages: Stages } {
     const { accumulators, averages } = this;
     const stages = {
       accumulate: this.#passes('accumulate', accumulators && ((_, i) => ({ to: accumulators[i], from: i, needs: i }))),
@@ -133,7 +174,8 @@ export class State {
       average: this.#passes('average', averages && ((v, i) => ({ to: averages[i], from: v }))),
       overwrite: this.#passes('copy', averages && ((v, i) => ({ to: v, from: averages[i] }))),
     };
-    return { program: new Program(Object.values(stages).flat(), this.variables), stages };
+    const passes = Object.values(stages).flat();
+    return { program: new Program(passes, this.variables, own, this.gradient_dtype), stages };
   }
 
   /** One pass for each dtype; none without `flow`, which says for each variable what is written and what is read. */
@@ -161,12 +203,43 @@ export class State {
   }
 }
 
-function slotOf(layout: Layout, variable: Variable, name: string, made: Variable[]): Variable {
-  const { dtype, shape, path } = variable;
-  const storage = nativeStorage(dtype as Dtype, Variable.storageOf(variable).length);
+/** A slot lies at its own place of a page, and as far from the beginning of a cache line as the variable does. */
+function slotOf(
+  layout: Layout,
+  variable: Variable,
+  name: string,
+  dtype: Dtype | 'bfloat16',
+  offset: number,
+  made: Variable[],
+): Variable {
+  const { shape, path } = variable;
+  const { length, array } = Variable.storageOf(variable);
+  const beyond = array === undefined || dtype === 'bfloat16' ? 0 : addon.beyondLine(array);
+  const storage = nativeStorage(dtype, length, offset + beyond);
   const slot = variableOver(storage, { shape, name: `${layout.name}/${path.replaceAll('/', '_')}_${name}` });
   made.push(slot);
   return slot;
+}
+
+function variableOf(trainable: Trainable, i: number): Variable {
+  if (isVariable(trainable)) return trainable;
+  checkAttached(`variables[${i}]`, trainable); // a getter in the list may have taken it away
+  return variableOver(arrayStorage(trainable, dtypeOf(trainable) as Dtype));
+}
+
+function checkStateDtype({ who, state_dtype }: Layout, variables: readonly Variable[]): void {
+  const other = variables.find(({ dtype }) => dtype !== 'float32');
+  if (state_dtype === 'bfloat16' && other !== undefined)
+    throw typeError(
+      'ERR_OPT_ARRAY_TYPE',
+      `${who} expects float32 variables with state_dtype bfloat16, "${other.path}" is ${other.dtype}`,
+    );
+}
+
+/** All of what a step writes of a variable. */
+function writtenPart(variable: Variable): AnyArray | Uint8Array {
+  const storage = Variable.storageOf(variable);
+  return storage.memory === undefined ? (storage.value() as FloatArray) : new Uint8Array(storage.memory.buffer());
 }
 
 function checkList(who: string, list: unknown): asserts list is readonly unknown[] {
@@ -202,7 +275,7 @@ interface Place {
 type Places = Map<ArrayBufferLike, Place[]>;
 
 /** Where arrays lie, by buffer. */
-function placesOf(list: readonly FloatArray[]): Places {
+function placesOf(list: readonly (AnyArray | Uint8Array)[]): Places {
   const places: Places = new Map();
   list.forEach((array, i) => {
     const group = places.get(bufferOf(array)) ?? [];

@@ -1,6 +1,6 @@
 // The order of a step, as in keras/src/optimizers/base_optimizer.py: unscale, accumulate, clip, decay, update, average,
 // overwrite. What is computed once a step is set here, pass by pass; the elements follow in one native call.
-import { arithmetics, type Arithmetic } from './arithmetic.ts';
+import { arithmetics, type Arithmetic, type Arithmetics } from './arithmetic.ts';
 import type { Fields, Values } from './configurable.ts';
 import type { Dtype } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
@@ -26,10 +26,16 @@ export interface Running<F extends Fields> {
 }
 export type RunningNumbers = Readonly<Record<Dtype, number>>;
 
-export const runningNumbers = (value: (arithmetic: Arithmetic, dtype: Dtype) => number): RunningNumbers => ({
-  float32: value(arithmetics.float32, 'float32'),
-  float64: value(arithmetics.float64, 'float64'),
-});
+/** Of the dtypes that occur. */
+export const runningNumbers = (
+  occurring: readonly Dtype[],
+  arithmetics: Arithmetics,
+  value: (arithmetic: Arithmetic, dtype: Dtype) => number,
+): RunningNumbers => {
+  const numbers = { float32: NaN, float64: NaN };
+  for (const dtype of occurring) numbers[dtype] = value(arithmetics[dtype], dtype);
+  return numbers;
+};
 
 /** What only an update needs, so that it is asked for only then: the rate, the scalars by name. */
 export interface UpdateNumbers {
@@ -41,45 +47,53 @@ export interface UpdateNumbers {
 export const updatesAfter = (counter: number, { gradient_accumulation_steps: n }: CommonValues): number =>
   n ? Math.floor(counter / n) : counter;
 
+/** Sets once what every pass does in the same way in all steps. */
+export function configureStages({ accumulate, update }: Stages, settings: CommonValues): void {
+  const unscale = settings.loss_scale_factor ?? 1;
+  const { clipvalue } = settings;
+  for (const pass of accumulate) pass.configure({ unscale });
+  for (const pass of update)
+    pass.configure({
+      unscale: accumulate.length > 0 ? 1 : unscale,
+      clipnorm: settings.clipnorm ?? 0,
+      global_clipnorm: settings.global_clipnorm ?? 0,
+      limit: clipvalue !== null && clipvalue > 0 ? clipvalue : Infinity,
+      weight_decay: settings.weight_decay ?? 0,
+      stochastic: Number(settings.state_rounding === 'stochastic'),
+      seed: settings.seed,
+    });
+}
+
 /** Sets every pass for call number `counter` of apply, from 0. `update` is called if that call updates. */
 export function setStages(stages: Stages, settings: CommonValues, counter: number, update: () => UpdateNumbers): void {
   const n = settings.gradient_accumulation_steps || 0;
   const updates = n === 0 || (counter + 1) % n === 0;
-  setAccumulation(stages, settings, updates ? n : 1);
-  if (updates) setUpdate(stages, settings, update());
+  setAccumulation(stages, updates ? n : 1);
+  if (updates) setUpdate(stages, update(), updatesAfter(counter, settings) + 1);
   else for (const pass of [...stages.update, ...stages.zero]) pass.rest();
   setAverages(stages, settings, updatesAfter(counter, settings));
 }
 
-function setAccumulation({ accumulate, zero }: Stages, settings: CommonValues, count: number): void {
-  const unscale = settings.loss_scale_factor ?? 1;
-  for (const pass of accumulate) pass.set({ unscale }, { count: arithmetics[pass.dtype].round(count) });
+function setAccumulation({ accumulate, zero }: Stages, count: number): void {
+  for (const pass of accumulate) pass.set({ count: arithmetics[pass.dtype].round(count) });
   for (const pass of zero) pass.set({});
 }
 
-function setUpdate({ update, accumulate }: Stages, settings: CommonValues, numbers: UpdateNumbers): void {
-  const { clipvalue } = settings;
+function setUpdate({ update }: Stages, numbers: UpdateNumbers, iteration: number): void {
   const { learning_rate } = numbers;
-  const control = {
-    unscale: accumulate.length > 0 ? 1 : (settings.loss_scale_factor ?? 1),
-    clipnorm: settings.clipnorm ?? 0,
-    global_clipnorm: settings.global_clipnorm ?? 0,
-    limit: clipvalue !== null && clipvalue > 0 ? clipvalue : Infinity,
-    weight_decay: settings.weight_decay ?? 0,
-    learning_rate,
-  };
   for (const pass of update)
-    pass.set(control, numbers.scalars(pass.dtype, arithmetics[pass.dtype].round(learning_rate)));
+    pass.set(numbers.scalars(pass.dtype, arithmetics[pass.dtype].round(learning_rate)), learning_rate, iteration);
 }
 
 /** Keras averages at every call, also where that only accumulates, and overwrites by the number of updates before it. */
 function setAverages({ average, overwrite }: Stages, settings: CommonValues, updates: number): void {
+  if (average.length === 0) return;
   const frequency = settings.ema_overwrite_frequency;
   const overwrites = frequency && (updates + 1) % frequency === 0;
   for (const pass of average) {
     const { round, sub } = arithmetics[pass.dtype];
     const momentum = updates === 0 ? 0 : round(settings.ema_momentum);
-    pass.set({}, { momentum, one_minus_momentum: sub(1, momentum) });
+    pass.set({ momentum, one_minus_momentum: sub(1, momentum) });
   }
   for (const pass of overwrite) {
     if (overwrites) pass.set({});

@@ -1,12 +1,23 @@
 // Over 200 lines: the class, half of it doc comments, the three kinds of storage behind it, and the checks of what it is made of.
-import { allocated, arrays, checkAttached, dtypeOf, lengthOf, sizeOf, type FloatArray } from './arrays.ts';
+import {
+  allocated,
+  arrays,
+  bufferOf,
+  checkAttached,
+  dtypeOf,
+  lengthOf,
+  sizeOf,
+  type AnyArray,
+  type FloatArray,
+} from './arrays.ts';
 import { isPlainObject } from './configurable.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
+import { fromBfloat16, toBfloat16 } from './halves.ts';
 import type { Dtype, Memory } from './native.ts';
 
 export type { FloatArray };
-/** An element type of a variable; integers occur in the state of optimizers only. */
-export type VariableDtype = Dtype | 'int64';
+/** An element type of a variable; integers and bfloat16 occur in the state of optimizers only. */
+export type VariableDtype = Dtype | 'int64' | 'bfloat16';
 /** Numbers to be copied. */
 export type Numbers = FloatArray | readonly number[];
 /** What `constraint` gets: the live values, to be changed in place or replaced by what it returns. */
@@ -26,21 +37,49 @@ export interface Storage {
   readonly memory?: Memory;
   /** An array of the caller's, whose address a plan asks for at every step. */
   readonly array?: FloatArray;
+  /** All of the buffer that the numbers are in; empty when that has been transferred away or disposed of. */
+  readonly probe?: Uint8Array;
+  /** Elements of the probe as long as all is well. */
+  readonly bytes?: number;
 }
 
-/** Library memory shown as a typed array. */
-export function nativeStorage(dtype: Dtype, length: number): Storage & { readonly memory: Memory } {
-  const { memory, array } = allocated(dtype, length);
-  return { dtype, length, memory, value: () => array, write: (data) => array.set(data) };
+/** Where an array begins in its page, by what it is: the arrays of a step lie at different places (native/memory.h). */
+const kApart = 512; // bytes
+const places = ['variable', 'gradient', 'slot', 'other slot', 'third slot', 'fourth slot', 'average', 'accumulator'];
+export const offsetOf = (place: string): number => kApart * places.indexOf(place);
+export const offsetOfSlot = (i: number): number => kApart * (2 + (i % 4));
+
+/** A view of a buffer that nobody else has, and its length. */
+const probed = (array: AnyArray) => {
+  const probe = new Uint8Array(bufferOf(array));
+  return { probe, bytes: probe.length };
+};
+
+export type NativeStorage = Storage & Required<Pick<Storage, 'memory' | 'probe' | 'bytes'>>;
+
+/** Library memory shown as a typed array; for bfloat16 as a copy of its numbers. */
+export function nativeStorage(dtype: Dtype | 'bfloat16', length: number, offset: number): NativeStorage {
+  if (dtype === 'bfloat16') return bfloat16Storage(length, offset);
+  const { memory, array } = allocated(dtype, length, offset);
+  return { dtype, length, memory, ...probed(array), value: () => array, write: (data) => array.set(data) };
+}
+
+function bfloat16Storage(length: number, offset: number): NativeStorage {
+  const { memory, array } = allocated('uint16', length, offset);
+  const write = (data: ArrayLike<number>) => {
+    for (let i = 0; i < length; i++) array[i] = toBfloat16(data[i] as number);
+  };
+  return { dtype: 'bfloat16', length, memory, ...probed(array), value: () => fromBfloat16(array), write };
 }
 
 /** An array of the caller's, written in place. */
 export function arrayStorage(array: FloatArray, dtype: Dtype): Storage {
-  return { dtype, length: lengthOf(array), array, value: () => array, write: (data) => array.set(data) };
+  const { length, ...rest } = { length: lengthOf(array), array, ...probed(array) };
+  return { dtype, length, ...rest, value: () => array, write: (data) => array.set(data) };
 }
 
 /** A number of an optimizer's: float64 inside, shown in its Keras dtype. */
-export function scalarStorage(dtype: VariableDtype, get: () => number, set: (x: number) => void): Storage {
+export function scalarStorage(dtype: Dtype | 'int64', get: () => number, set: (x: number) => void): Storage {
   const shown = () => (dtype === 'int64' ? BigInt64Array.of(BigInt(get())) : arrays[dtype].of(get()));
   const write = (data: ArrayLike<number>) => set(data[0] as number);
   return { dtype, length: 1, value: shown, write, number: get, readOnly: dtype === 'int64' };
@@ -79,9 +118,10 @@ export class Variable<T extends FloatArray = FloatArray> {
   /** Applied to the values after every step, as in Keras: a function that changes them in place or returns new ones. */
   constraint: Constraint | null = null;
   readonly #storage: Storage;
-  #gradient: (Storage & { readonly memory: Memory }) | undefined;
+  #gradient: NativeStorage | undefined;
   #disposed = false;
   #steps = 0; // asynchronous steps that use it
+  static #used = 0; // sum of all variables' #steps
 
   /**
    * @param data copied
@@ -122,14 +162,7 @@ export class Variable<T extends FloatArray = FloatArray> {
    * @throws Error `ERR_OPT_DISPOSED`; TypeError `ERR_OPT_READ_ONLY` for a variable of an optimizer
    */
   get gradient(): T {
-    const { memory, dtype, length } = this.#open();
-    if (memory === undefined)
-      throw typeError(
-        'ERR_OPT_READ_ONLY',
-        `only variables that own their memory have a gradient, "${this.path}" does not`,
-      );
-    this.#gradient ??= nativeStorage(dtype as Dtype, length);
-    return this.#gradient.value() as T;
+    return Variable.gradientOf(this).value() as T;
   }
 
   /**
@@ -180,8 +213,36 @@ export class Variable<T extends FloatArray = FloatArray> {
    * @internal
    */
   static checkAttached(variable: Variable): void {
+    const { probe, bytes } = variable.#storage;
+    if (probe !== undefined && probe.length === bytes && bytes > 0) return;
     const { memory, array } = variable.#open();
     if (memory ?? array) checkAttached(`"${variable.path}"`, variable.value);
+  }
+
+  /**
+   * Where its gradient is. Throws if there can be none.
+   *
+   * @internal
+   */
+  static gradientOf(variable: Variable): NativeStorage {
+    const { memory, dtype, length } = variable.#open();
+    if (memory === undefined)
+      throw typeError(
+        'ERR_OPT_READ_ONLY',
+        `only variables that own their memory have a gradient, "${variable.path}" does not`,
+      );
+    return (variable.#gradient ??= nativeStorage(dtype as Dtype, length, offsetOf('gradient')));
+  }
+
+  /**
+   * Whether its values and its gradient are there; false also where it is not certain.
+   *
+   * @internal
+   */
+  static isWhole(variable: Variable): boolean {
+    const [{ probe, bytes }, gradient] = [variable.#storage, variable.#gradient];
+    if (probe === undefined || gradient === undefined || bytes === 0) return false;
+    return probe.length === bytes && gradient.probe.length === gradient.bytes;
   }
 
   /**
@@ -200,6 +261,7 @@ export class Variable<T extends FloatArray = FloatArray> {
    */
   static use(variable: Variable, by: 1 | -1): void {
     variable.#steps += by;
+    Variable.#used += by;
   }
 
   /**
@@ -207,8 +269,8 @@ export class Variable<T extends FloatArray = FloatArray> {
    *
    * @internal
    */
-  static checkIdle(variable: Variable): void {
-    variable.#checkIdle();
+  static checkIdle(variables: readonly Variable[]): void {
+    if (Variable.#used > 0) for (const variable of variables) variable.#checkIdle();
   }
 
   #checkIdle(): void {
@@ -252,7 +314,7 @@ function copied(data: unknown, dtype: Dtype | undefined): Storage {
   if (dtype !== undefined && !(typeof dtype === 'string' && Object.hasOwn(arrays, dtype)))
     throw rangeError('ERR_OPT_CONFIG_RANGE', `Variable expects dtype to be float32 or float64, got ${describe(dtype)}`);
   const numbers = checkNumbers('Variable', data);
-  const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', countOf(numbers));
+  const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', countOf(numbers), offsetOf('variable'));
   storage.write(numbers);
   return storage;
 }

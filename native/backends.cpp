@@ -8,11 +8,13 @@ namespace {
 #if defined(__x86_64__)
 const char* noAvx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-                 __builtin_cpu_supports("avx512dq")
+                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma")
              ? nullptr
-             : "this processor has no AVX-512 (f, vl, bw, dq)";
+             : "this processor has no AVX-512 (f, vl, bw, dq) with FMA";
 }
-const char* noAvx2() { return __builtin_cpu_supports("avx2") ? nullptr : "this processor has no AVX2"; }
+const char* noAvx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? nullptr : "this processor has no AVX2 with FMA";
+}
 #else
 const char* noAvx512() { return "this processor is not an x86-64"; }
 const char* noAvx2() { return noAvx512(); }

@@ -35,8 +35,20 @@ class FlushDenormals {
   FlushDenormals& operator=(const FlushDenormals&) = delete;
 };
 
+// Whether a float32 operation of this thread has left the normal range (or had no number as its result) since the last
+// clearExceptions: the flags that x86 keeps, within a FlushDenormals. kQuickDivision: they are kept, and there is fma.
+#if defined(__SSE__) && defined(__FMA__)
+constexpr bool kQuickDivision = true;
+static inline void clearExceptions() { _mm_setcsr(_mm_getcsr() & ~0x3fu); }
+static inline bool leftRange() { return (_mm_getcsr() & 0x1d) != 0; }  // invalid, division by zero, overflow, underflow
+#else
+constexpr bool kQuickDivision = false;
+static inline void clearExceptions() {}
+static inline bool leftRange() { return false; }
+#endif
+
 // The control bits (rounding, flushing, exception masks) of the calling thread, for the test that finds them restored.
-inline unsigned floatingPointControl() {
+static inline unsigned floatingPointControl() {
 #if defined(__SSE__)
   return _mm_getcsr() & ~0x3fu;
 #else

@@ -6,8 +6,8 @@
 struct Kernels {
   // Updates tensor's elements begin .. begin + length.
   using Update = void (*)(const Tensor& tensor, size_t begin, size_t length, const Control& control);
-  // Sum of squares of one block of g / unscale; length <= kBlock.
-  using SumOfSquares = double (*)(const void* g, size_t length, double unscale);
+  // Sum of squares of the elements begin .. begin + length of g / unscale; length <= kBlock.
+  using SumOfSquares = double (*)(const Tensor& tensor, size_t begin, size_t length, double unscale);
 
   Update update[Rules::size][kDtypes];
   SumOfSquares sumOfSquares[kDtypes];

@@ -10,13 +10,13 @@
 #endif
 
 namespace {
-constexpr size_t kAlignment = 64, kHugePage = size_t(2) << 20;
+constexpr size_t kLine = 64, kPage = 4096, kHugePage = size_t(2) << 20;
 
 std::atomic<size_t> live{0};
 
 // Large blocks ask for huge pages: touching them later, in the first step, costs 14 to 24 times a step.
 void* allocate(size_t bytes) {
-  const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
+  const size_t alignment = bytes >= kHugePage ? kHugePage : bytes >= kPage ? kPage : kLine;
   const size_t rounded = bytes + (alignment - bytes % alignment) % alignment;
   if (rounded < bytes) return nullptr;
   void* data = std::aligned_alloc(alignment, rounded > 0 ? rounded : alignment);
@@ -27,14 +27,18 @@ void* allocate(size_t bytes) {
 }
 }  // namespace
 
-Memory::Memory(size_t size) : data(allocate(size)), bytes(size) {
-  if (data == nullptr) throw std::bad_alloc();
+// A small block has no offset, but what is left of a line.
+Memory::Memory(size_t size, size_t offset) : bytes(size) {
+  if (size < kPage) offset %= kLine;
+  block_ = size + offset < size ? nullptr : allocate(size + offset);
+  if (block_ == nullptr) throw std::bad_alloc();
+  data = static_cast<char*>(block_) + offset;
   std::memset(data, 0, bytes);
   live.fetch_add(bytes);
 }
 
 Memory::~Memory() {
-  std::free(data);
+  std::free(block_);
   live.fetch_sub(bytes);
 }
 

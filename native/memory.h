@@ -1,5 +1,5 @@
-// Host memory for what lives long: 64-byte aligned, zeroed and touched, shared by reference counting between the
-// variable that owns it, the plans that write it and the ArrayBuffer that shows it.
+// Host memory for what lives long: zeroed and touched, shared by reference counting between the variable that owns it, the
+// plans that write it and the ArrayBuffer that shows it.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -8,11 +8,15 @@ struct Memory {
   void* data;
   size_t bytes;
 
-  // Throws std::bad_alloc.
-  explicit Memory(size_t bytes);
+  // `offset` bytes, below 4096, after a page: arrays that a step reads side by side lie at different offsets, because loads
+  // wait for stores whose addresses have the same last 12 bits. 64-byte aligned for a multiple of 64. Throws std::bad_alloc.
+  explicit Memory(size_t bytes, size_t offset = 0);
   ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
+
+ private:
+  void* block_;
 };
 
 // Bytes of all blocks of the process that are alive.

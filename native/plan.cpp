@@ -9,42 +9,46 @@
 
 namespace {
 
+const char* const kKindNames[] = {"Float32Array", "Float64Array", "Uint16Array"};
 const char* const kDtypeNames[] = {"float32", "float64"};
-constexpr size_t kSizes[] = {4, 8};
 
 size_t blocksOf(size_t length) { return (length + kBlock - 1) / kBlock; }
+size_t bytesOf(Dtype dtype, Storage storage) { return storage != kPlain ? 2 : dtype == kFloat32 ? 4 : 8; }
 
 void*& slotOf(Tensor& tensor, size_t source) {
   return source == 0 ? tensor.p : source == 1 ? const_cast<void*&>(tensor.g) : tensor.slots[source - 2];
 }
 
-void check(const Array& array, int index, const Tensor& tensor, Dtype dtype) {
+// The storage of a tensor's stream in an array of the caller's.
+Storage storageIn(const Array& array, int index, size_t source, const Pass& pass, const Tensor& tensor) {
   const auto name = [index] { return "arrays[" + std::to_string(index) + "]"; };
   if (array.absent) throw BindError{BindError::kType, name() + " is missing"};
-  if (array.dtype != dtype)
-    throw BindError{BindError::kType, name() + " is a " + kDtypeNames[array.dtype] + " array, its tensor is " + kDtypeNames[dtype]};
+  const bool half = array.kind == Array::kUint16Array && source == 1 && pass.dtype == kFloat32 && pass.half != kPlain;
+  if (!half && array.kind != (pass.dtype == kFloat32 ? Array::kFloat32Array : Array::kFloat64Array))
+    throw BindError{BindError::kType,
+                    name() + " is a " + kKindNames[array.kind] + ", its tensor is " + kDtypeNames[pass.dtype]};
   if (array.length != tensor.length)
     throw BindError{BindError::kLength, name() + " has " + std::to_string(array.length) + " elements, its tensor has " +
                                             std::to_string(tensor.length)};
+  return half ? pass.half : kPlain;
 }
 
 // The loops are compiled on the promise that the arrays of a tensor do not overlap.
-void checkApart(Tensor& tensor, size_t sources, size_t bytes) {
+void checkApart(Tensor& tensor, Dtype dtype, size_t sources) {
+  const auto endOf = [&](size_t i) {
+    return static_cast<const char*>(slotOf(tensor, i)) + tensor.length * bytesOf(dtype, tensor.storage[i]);
+  };
   for (size_t i = 0; i < sources; ++i)
     for (size_t j = 0; j < i; ++j) {
-      const char *a = static_cast<char*>(slotOf(tensor, i)), *b = static_cast<char*>(slotOf(tensor, j));
-      if (a != nullptr && b != nullptr && a < b + bytes && b < a + bytes)
+      const void *a = slotOf(tensor, i), *b = slotOf(tensor, j);
+      if (a != nullptr && b != nullptr && a < endOf(j) && b < endOf(i))
         throw BindError{BindError::kAlias, "two arrays of variable " + std::to_string(tensor.variable) + " overlap in memory"};
     }
 }
 
-bool clips(const Pass& pass) {
-  return pass.control.active != 0 && (pass.control.clipnorm > 0 || pass.control.global_clipnorm > 0);
-}
-
 template <class T>
 void setFactors(Pass& pass, const std::vector<double>& squares, double total) {
-  const Control& c = pass.control;
+  const Control& c = *pass.control;
   const FlushDenormals flush(pass.dtype);
   for (Tensor& tensor : pass.tensors) {
     const Factor factor =
@@ -55,43 +59,66 @@ void setFactors(Pass& pass, const std::vector<double>& squares, double total) {
 }
 
 // Pieces are about a chunk in size: small tensors share one, so that a piece is worth handing to another thread.
-void addChunk(Pass& pass, const Chunk& chunk) {
-  if (pass.pieces.empty()) pass.pieces = {0, 0};
+void addChunk(Group& group, const Chunk& chunk) {
+  if (group.pieces.empty()) group.pieces = {0, 0};
   size_t elements = 0;
-  for (uint32_t c = pass.pieces[pass.pieces.size() - 2]; c < pass.pieces.back(); ++c) elements += pass.chunks[c].length;
-  if (elements + chunk.length > kChunk && elements > 0) pass.pieces.push_back(pass.pieces.back());
-  pass.chunks.push_back(chunk);
-  ++pass.pieces.back();
+  for (uint32_t c = group.pieces[group.pieces.size() - 2]; c < group.pieces.back(); ++c) elements += group.chunks[c].length;
+  if (elements + chunk.length > kChunk && elements > 0) group.pieces.push_back(group.pieces.back());
+  group.chunks.push_back(chunk);
+  ++group.pieces.back();
+  group.elements += chunk.length;
+}
+
+Group groupOf(size_t index, const Pass& pass) {
+  Group group;
+  group.passes = {index};
+  for (size_t t = 0; t < pass.tensors.size(); ++t)
+    for (size_t begin = 0; begin < pass.tensors[t].length; begin += kChunk)
+      addChunk(group, {uint32_t(t), begin, std::min(kChunk, pass.tensors[t].length - begin)});
+  return group;
+}
+
+bool sameLengths(const Pass& a, const Pass& b) {
+  const auto same = [](const Tensor& x, const Tensor& y) { return x.length == y.length && x.variable == y.variable; };
+  return std::equal(a.tensors.begin(), a.tensors.end(), b.tensors.begin(), b.tensors.end(), same);
 }
 
 // Below this, a pass is done before a helper wakes up.
 constexpr size_t kShared = 2 * kChunk;  // elements
 
-size_t elementsOf(const Pass& pass) {
-  size_t elements = 0;
-  for (const Tensor& tensor : pass.tensors) elements += tensor.skip ? 0 : tensor.length;
-  return elements;
-}
+// What several passes do one after the other stays in the second-level cache.
+constexpr size_t kCached = 4096;  // elements
 
 }  // namespace
 
 void Pass::add(Tensor tensor, std::vector<Source> from, int need) {
   for (size_t i = 0; i < from.size(); ++i)
     if (from[i].memory) slotOf(tensor, i) = from[i].memory->data;
-  for (size_t begin = 0; begin < tensor.length; begin += kChunk)
-    addChunk(*this, {uint32_t(tensors.size()), begin, std::min(kChunk, tensor.length - begin)});
   firstBlock.push_back(firstBlock.empty() ? 0 : firstBlock.back() + blocksOf(tensors.back().length));
   tensors.push_back(tensor);
   sources.push_back(std::move(from));
   needs.push_back(need);
 }
 
-Plan::Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables)
-    : kernels_(kernels), passes_(std::move(passes)), squares_(variables) {
+Plan::Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables, SharedMemory control)
+    : kernels_(kernels), passes_(std::move(passes)), squares_(variables), control_(std::move(control)) {
   size_t largest = 0;
-  for (const Pass& pass : passes_)
+  for (size_t i = 0; i < passes_.size(); ++i) {
+    Pass& pass = passes_[i];
+    pass.control = static_cast<const Control*>(control_->data) + i;
     if (!pass.tensors.empty()) largest = std::max(largest, pass.firstBlock.back() + blocksOf(pass.tensors.back().length));
+    group(i);
+  }
   partials_.resize(largest);
+}
+
+// Into the last group of its dtype, if the tensors are the same; a variable has one dtype.
+void Plan::group(size_t index) {
+  const Pass& pass = passes_[index];
+  const auto ofDtype = [&](const Group& group) { return passes_[group.passes[0]].dtype == pass.dtype; };
+  const auto last = std::find_if(groups_.rbegin(), groups_.rend(), ofDtype);
+  if (last != groups_.rend() && sameLengths(passes_[last->passes[0]], pass)) last->passes.push_back(index);
+  else groups_.push_back(groupOf(index, pass));
 }
 
 void Plan::bind(const std::vector<Array>& arrays) {
@@ -105,42 +132,66 @@ void Plan::bind(const std::vector<Array>& arrays) {
       for (size_t i = 0; i < sources.size(); ++i) {
         if (sources[i].late < 0) continue;
         const Array& array = arrays[size_t(sources[i].late)];
-        check(array, sources[i].late, pass.tensors[t], pass.dtype);
+        pass.tensors[t].storage[i] = storageIn(array, sources[i].late, i, pass, pass.tensors[t]);
         slotOf(pass.tensors[t], i) = array.data;
         changed = true;
       }
-      if (changed) checkApart(pass.tensors[t], sources.size(), pass.tensors[t].length * kSizes[pass.dtype]);
+      if (changed) checkApart(pass.tensors[t], pass.dtype, sources.size());
     }
 }
 
 template <class Work>
-void Plan::forChunks(const Pass& pass, const Work& work) const {
+void Plan::forChunks(const Group& group, const Work& work) const {
   struct Context {
     const Plan& plan;
-    const Pass& pass;
+    const Group& group;
     const Work& work;
   };
   const auto piece = [](const void* context, size_t i) {
     const Context& c = *static_cast<const Context*>(context);
     if (c.plan.cancelled_.load(std::memory_order_relaxed)) return;
-    const FlushDenormals flush(c.pass.dtype);  // on whatever thread this is
-    for (uint32_t k = c.pass.pieces[i]; k < c.pass.pieces[i + 1]; ++k)
-      if (!c.pass.tensors[c.pass.chunks[k].tensor].skip) c.work(c.pass.chunks[k]);
+    const FlushDenormals flush(c.plan.passes_[c.group.passes[0]].dtype);  // on whatever thread this is
+    for (uint32_t k = c.group.pieces[i]; k < c.group.pieces[i + 1]; ++k) c.work(c.group.chunks[k]);
   };
-  const Context context{*this, pass, work};
-  const size_t pieces = pass.pieces.empty() ? 0 : pass.pieces.size() - 1;
-  if (elementsOf(pass) >= kShared) return parallelFor(pieces, piece, &context);
+  const Context context{*this, group, work};
+  const size_t pieces = group.pieces.empty() ? 0 : group.pieces.size() - 1;
+  if (group.elements >= kShared) return parallelFor(pieces, piece, &context);
   for (size_t i = 0; i < pieces; ++i) piece(&context, i);
 }
 
+void Plan::runChunk(const Group& group, const Chunk& chunk, size_t from, size_t to) const {
+  for (const size_t i : group.passes) {
+    const Pass& pass = passes_[i];
+    const Tensor& tensor = pass.tensors[chunk.tensor];
+    if (i >= from && i < to && pass.active() && !tensor.skip)
+      kernels_.update[pass.rule][pass.dtype](tensor, chunk.begin, chunk.length, *pass.control);
+  }
+}
+
+void Plan::runPasses(size_t from, size_t to) {
+  for (const Group& group : groups_) {
+    const auto runs = [&](size_t i) { return i >= from && i < to && passes_[i].active(); };
+    const auto count = std::count_if(group.passes.begin(), group.passes.end(), runs);
+    if (count == 0) continue;
+    const size_t most = count > 1 ? kCached : kChunk;
+    forChunks(group, [&](const Chunk& chunk) {
+      for (size_t done = 0; done < chunk.length; done += most)
+        runChunk(group, {chunk.tensor, chunk.begin + done, std::min(most, chunk.length - done)}, from, to);
+    });
+  }
+}
+
 // The sum of squares of every gradient of a pass. Threads fill the sums of single blocks; their order is fixed here.
-void Plan::addSquares(const Pass& pass) {
-  const Kernels::SumOfSquares sumOfSquares = kernels_.sumOfSquares[pass.dtype];
-  forChunks(pass, [&](const Chunk& chunk) {
-    const char* g = static_cast<const char*>(pass.tensors[chunk.tensor].g);
+void Plan::addSquares(const Group& group) {
+  const auto clipping = std::find_if(group.passes.begin(), group.passes.end(), [&](size_t i) { return passes_[i].clips(); });
+  if (clipping == group.passes.end()) return;
+  const Pass& pass = passes_[*clipping];
+  forChunks(group, [&](const Chunk& chunk) {
+    const Tensor& tensor = pass.tensors[chunk.tensor];
+    if (tensor.skip) return;
     for (size_t begin = chunk.begin; begin < chunk.begin + chunk.length; begin += kBlock)
-      partials_[pass.firstBlock[chunk.tensor] + begin / kBlock] =
-          sumOfSquares(g + begin * kSizes[pass.dtype], std::min(kBlock, chunk.begin + chunk.length - begin), pass.control.unscale);
+      partials_[pass.firstBlock[chunk.tensor] + begin / kBlock] = kernels_.sumOfSquares[pass.dtype](
+          tensor, begin, std::min(kBlock, chunk.begin + chunk.length - begin), pass.control->unscale);
   });
   for (size_t t = 0; t < pass.tensors.size(); ++t)
     if (!pass.tensors[t].skip)
@@ -150,22 +201,20 @@ void Plan::addSquares(const Pass& pass) {
 // The norms of every gradient that is clipped by norm, then the factors.
 double Plan::clip() {
   std::fill(squares_.begin(), squares_.end(), 0.0);
-  for (const Pass& pass : passes_)
-    if (clips(pass)) addSquares(pass);
+  for (const Group& group : groups_) addSquares(group);
   double total = 0;
   for (const double sum : squares_) total += sum;
   for (Pass& pass : passes_)
-    if (clips(pass)) (pass.dtype == kFloat32 ? setFactors<float> : setFactors<double>)(pass, squares_, total);
+    if (pass.clips()) (pass.dtype == kFloat32 ? setFactors<float> : setFactors<double>)(pass, squares_, total);
   return std::sqrt(total);
 }
 
 double Plan::run() {
-  double norm = -1;
-  for (Pass& pass : passes_) {
-    if (pass.control.active == 0) continue;
-    if (norm < 0 && clips(pass)) norm = clip();
-    const Kernels::Update update = kernels_.update[pass.rule][pass.dtype];
-    forChunks(pass, [&](const Chunk& chunk) { update(pass.tensors[chunk.tensor], chunk.begin, chunk.length, pass.control); });
-  }
+  size_t clipping = 0;
+  while (clipping < passes_.size() && !passes_[clipping].clips()) ++clipping;
+  if (clipping == passes_.size()) return runPasses(0, clipping), -1;
+  runPasses(0, clipping);
+  const double norm = clip();
+  runPasses(clipping, passes_.size());
   return norm;
 }

@@ -14,11 +14,11 @@ struct Source {
   int late = -1;
 };
 
-// What the caller brought: data null and absent true stand for JavaScript's null.
+// What the caller brought: absent stands for JavaScript's null.
 struct Array {
+  enum Kind { kFloat32Array, kFloat64Array, kUint16Array } kind = kFloat32Array;
   void* data = nullptr;
   size_t length = 0;  // elements
-  Dtype dtype = kFloat32;
   bool absent = true;
 };
 
@@ -30,20 +30,31 @@ struct BindError {
 struct Pass {
   int rule;
   Dtype dtype;
+  Storage half = kPlain;  // how a Uint16Array among the gradients is read; plain: not at all
   std::vector<Tensor> tensors;
   std::vector<std::vector<Source>> sources;  // of each tensor: p, g, slots
   std::vector<int> needs;                    // of each tensor: the array whose absence skips it, or -1
   std::vector<size_t> firstBlock;            // of each tensor, in the partial sums of the pass
-  std::vector<Chunk> chunks;
-  std::vector<uint32_t> pieces;              // where each piece of work begins in chunks; and their end
-  Control control = {};
+  const Control* control = nullptr;          // JavaScript writes it between the steps
 
   void add(Tensor tensor, std::vector<Source> sources, int needs);
+  bool active() const { return control->active != 0; }
+  bool clips() const { return active() && (control->clipnorm > 0 || control->global_clipnorm > 0); }
+};
+
+// Passes over tensors of the same lengths: what one of them leaves of a tensor, the next finds in the cache. Passes of
+// different groups touch different variables, or stand in the order of the groups.
+struct Group {
+  std::vector<size_t> passes;
+  std::vector<Chunk> chunks;
+  std::vector<uint32_t> pieces;  // where each piece of work begins in chunks; and their end
+  size_t elements = 0;
 };
 
 class Plan {
  public:
-  Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables);
+  // `control` has one Control for each pass.
+  Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables, SharedMemory control);
   // Points every late source to its array. Throws BindError, with nothing written.
   void bind(const std::vector<Array>& arrays);
   // Runs the active passes in order, on the pool's threads where they are large. Returns the L2 norm of all clipped
@@ -51,18 +62,23 @@ class Plan {
   double run();
   // Makes a running plan stop soon, half done: only for an environment that is going away.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
-  std::vector<Pass>& passes() { return passes_; }
 
  private:
-  // Calls work(chunk) for every chunk of a pass.
+  // Calls work(chunk) for every chunk of a group, with denormals as its dtype has them.
   template <class Work>
-  void forChunks(const Pass& pass, const Work& work) const;
-  void addSquares(const Pass& pass);
+  void forChunks(const Group& group, const Work& work) const;
+  // The passes from .. to - 1, each over every chunk that is in the cache.
+  void runPasses(size_t from, size_t to);
+  void runChunk(const Group& group, const Chunk& chunk, size_t from, size_t to) const;
+  void addSquares(const Group& group);
   double clip();
+  void group(size_t pass);
 
   const Kernels& kernels_;
   std::vector<Pass> passes_;
+  std::vector<Group> groups_;
   std::vector<double> squares_;   // of each variable, in the optimizer's order
   std::vector<double> partials_;  // of each block of the largest pass
+  SharedMemory control_;
   std::atomic<bool> cancelled_{false};
 };

@@ -7,25 +7,29 @@
 
 constexpr int kLanes = 128;
 
-template <class T, bool kUnscale>
-RULE void addSquares(double* __restrict lanes, const T* __restrict g, size_t length, T unscale) {
-  for (size_t j = 0; j < length; ++j) {
-    const double x = kUnscale ? g[j] / unscale : g[j];
-    lanes[j] = lanes[j] + x * x;
-  }
-}
-
-// Sum of squares of one block of g / unscale; length <= kBlock.
-template <class T, bool kUnscale>
-RULE double sumOfSquares(const T* g, size_t length, T unscale) {
+// The sum of squares of one block, of at most kBlock elements, added in parts of whole kLanes but for the last.
+struct Squares {
   double lanes[kLanes] = {};
-  const size_t whole = length - length % kLanes;
-  for (size_t i = 0; i < whole; i += kLanes) addSquares<T, kUnscale>(lanes, g + i, kLanes, unscale);
-  addSquares<T, kUnscale>(lanes, g + whole, length - whole, unscale);
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int j = 0; j < half; ++j) lanes[j] = lanes[j] + lanes[j + half];
-  return lanes[0];
-}
+
+  template <class T, bool kUnscale>
+  RULE void addRow(const T* __restrict g, size_t length, T unscale) {
+    for (size_t j = 0; j < length; ++j) {
+      const double x = kUnscale ? g[j] / unscale : g[j];
+      lanes[j] = lanes[j] + x * x;
+    }
+  }
+  template <class T, bool kUnscale>
+  RULE void add(const T* g, size_t length, T unscale) {
+    const size_t whole = length - length % kLanes;
+    for (size_t i = 0; i < whole; i += kLanes) addRow<T, kUnscale>(g + i, kLanes, unscale);
+    addRow<T, kUnscale>(g + whole, length - whole, unscale);
+  }
+  RULE double fold() {
+    for (int half = kLanes / 2; half > 0; half /= 2)
+      for (int j = 0; j < half; ++j) lanes[j] = lanes[j] + lanes[j + half];
+    return lanes[0];
+  }
+};
 
 // Folds sums[0..count) pairwise by index, in place; an odd one out moves up as it is.
 RULE double foldPairwise(double* sums, size_t count) {

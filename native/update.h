@@ -17,13 +17,29 @@ struct Decay {
   RULE T apply(T p) const { return p - p * weight_decay * learning_rate; }
 };
 
-template <class Rule, class T, bool kPrelude, bool kDecay, class... Slot>
+// How a loop is run: with the rule's one function; or, for a rule that divides by scalars, quickly, keeping the variable as
+// it was in `saved`, and where that was not exact once more from there, with the moments as they are by then.
+enum Way { kWhole, kQuick, kRepair };
+
+template <Way kWay, class Rule, class T, class... Slot>
+RULE void updateOne(T& p, T g, const typename Rule::template Scalars<T>& scalars, Slot&... slots) {
+  if constexpr (!__is_base_of(DividesByScalars, Rule)) {
+    Rule::update(p, g, slots..., scalars);
+  } else {
+    if constexpr (kWay != kRepair) Rule::moments(g, slots..., scalars);
+    Rule::template step<kWay == kQuick>(p, g, slots..., scalars);
+  }
+}
+
+template <class Rule, class T, bool kPrelude, bool kDecay, Way kWay, class... Slot>
 RULE void walk(size_t length, const Prelude<T> prelude, const Decay<T> decay,
-               const typename Rule::template Scalars<T> scalars, T* __restrict p, const T* __restrict g,
+               const typename Rule::template Scalars<T> scalars, T* __restrict saved, T* __restrict p, const T* __restrict g,
                Slot* __restrict... slots) {
   for (size_t i = 0; i < length; ++i) {
     const T gradient = kPrelude ? prelude.apply(g[i]) : g[i];
+    if (kWay == kQuick) saved[i] = p[i];
+    if (kWay == kRepair) p[i] = saved[i];
     if (kDecay) p[i] = decay.apply(p[i]);
-    Rule::update(p[i], gradient, slots[i]..., scalars);
+    updateOne<kWay, Rule>(p[i], gradient, scalars, slots[i]...);
   }
 }

@@ -10,6 +10,11 @@ constexpr size_t kChunk = 2 * kBlock;  // elements: the unit of work; whole bloc
 
 enum Dtype : uint8_t { kFloat32, kFloat64, kDtypes };
 
+// How a stream keeps its elements: as numbers of the pass's dtype, or in fewer bytes than the float32 they stand for
+// (native/storage.h).
+enum Storage : uint8_t { kPlain, kBfloat16, kFloat16, kStorages };
+constexpr const char* kStorageNames[] = {"plain", "bfloat16", "float16"};
+
 // What JavaScript sets for a pass, once a step, in this order (kControls names the same fields).
 struct Control {
   double active;                     // 0: the pass does not run in this step
@@ -17,10 +22,11 @@ struct Control {
   double clipnorm, global_clipnorm;  // L2 limits of each gradient, of all together; 0 or less is none
   double limit;                      // gradients are clamped to [-limit, limit]; Infinity is neutral
   double weight_decay, learning_rate;  // p <- p - p weight_decay learning_rate, where Tensor::decay says so
+  double stochastic, seed, iteration;  // 1: what is stored in fewer bytes is rounded at random, by these
   double scalars[kMaxScalars];       // the rule's, in its order
 };
-constexpr const char* kControls[] = {"active", "unscale",      "clipnorm",     "global_clipnorm",
-                                     "limit",  "weight_decay", "learning_rate"};
+constexpr const char* kControls[] = {"active",       "unscale",       "clipnorm",   "global_clipnorm", "limit",
+                                     "weight_decay", "learning_rate", "stochastic", "seed",            "iteration"};
 static_assert(sizeof(kControls) / sizeof(*kControls) + kMaxScalars == sizeof(Control) / sizeof(double));
 
 // One variable of a pass.
@@ -29,6 +35,7 @@ struct Tensor {
   const void* g;
   void* slots[kMaxSlots];
   size_t length;                    // elements
+  Storage storage[2 + kMaxSlots];   // of p, g, slots
   double multiplier = 1, divisor = 1;  // g <- g multiplier / divisor clips by norm; 1, 1 is neutral
   uint32_t variable;                // index in the optimizer's list: the order in which norms are added
   bool decay;

@@ -45,17 +45,15 @@ function run(backend: string, setting: Setting, values: readonly number[][], sca
     needs: null,
     sources: arrays.map((_, i) => i),
   };
-  const plan = newPlan([{ rule: ruleNamed(rule).id, dtype: dtype === 'float32' ? 0 : 1, tensors: [tensor] }], 1);
+  const memory = new addon.Memory(8 * addon.controlSize);
+  const pass = { rule: ruleNamed(rule).id, dtype: dtype === 'float32' ? 0 : 1, tensors: [tensor] };
+  const plan = newPlan([pass], 1, memory);
   useBackend(before);
   const fields = { active: 1, ...prelude, ...prelude.decay };
-  const control = new Float64Array(addon.controlSize);
+  const control = new Float64Array(memory.buffer());
   control.set(addon.controls.map((name) => (fields as unknown as Record<string, number>)[name] ?? 0));
   control.set(scalars, addon.controls.length);
-  addon.Plan.run(
-    plan,
-    control,
-    arrays.map(({ array }) => array),
-  );
+  plan.run(arrays.map(({ array }) => array));
   for (const { whole } of arrays) {
     const outside = [...whole.slice(0, guards + offset), ...whole.slice(guards + offset + length)];
     assert.isTrue(
@@ -131,11 +129,10 @@ describe('kernels', () => {
     });
 
   it('refuse arrays that overlap, are too short or of another dtype, before anything is written', () => {
-    const plan = newPlan(
-      [{ rule: 0, dtype: 0, tensors: [{ variable: 0, length: 4, decay: false, needs: null, sources: [0, 1] }] }],
-      1,
-    );
-    const control = new Float64Array(addon.controlSize).fill(1);
+    const memory = new addon.Memory(8 * addon.controlSize);
+    new Float64Array(memory.buffer()).fill(1);
+    const tensor = { variable: 0, length: 4, decay: false, needs: null, sources: [0, 1] };
+    const plan = newPlan([{ rule: 0, dtype: 0, tensors: [tensor] }], 1, memory);
     const p = new Float32Array(8).fill(5);
     const bad: [string, (Float32Array | Float64Array | null)[]][] = [
       ['ERR_OPT_ALIAS', [p.subarray(0, 4), p.subarray(3, 7)]],
@@ -147,7 +144,7 @@ describe('kernels', () => {
     ];
     for (const [code, arrays] of bad)
       assert.propertyVal(
-        thrown(() => addon.Plan.run(plan, control, arrays)),
+        thrown(() => plan.run(arrays)),
         'code',
         code,
       );

@@ -5,6 +5,7 @@ import {
   flag,
   isPlainFunction,
   nullable,
+  oneOf,
   text,
   type Field,
   type Options,
@@ -30,6 +31,14 @@ const gradientAccumulationSteps = {
   allows: (x: number | null) => x === null || x === 0 || (Number.isFinite(x) && x >= 2),
 };
 
+const seed: Field<number, false> = {
+  required: false,
+  default: 0,
+  expects: 'a whole number >= 0',
+  is: (x) => typeof x === 'number',
+  allows: (x) => Number.isSafeInteger(x) && x >= 0,
+};
+
 export const common = (learning_rate: number) => ({
   name: { ...nullable(text('')), expects: 'a string' },
   learning_rate: learningRate(learning_rate),
@@ -42,6 +51,10 @@ export const common = (learning_rate: number) => ({
   ema_overwrite_frequency: nullable(finite()),
   loss_scale_factor: nullable(finite()),
   gradient_accumulation_steps: gradientAccumulationSteps,
+  state_dtype: { ...oneOf(['float32', 'bfloat16'] as const), extension: true },
+  state_rounding: { ...oneOf(['stochastic', 'nearest'] as const), extension: true },
+  seed: { ...seed, extension: true },
+  gradient_dtype: { ...nullable(oneOf(['bfloat16', 'float16'] as const)), extension: true },
   decay: { ...nullable(finite()), ignored: '"decay" is deprecated and has no effect; use a schedule as learning_rate' },
 });
 

@@ -60,6 +60,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("rules", describeAll(env, Rules()));
   exports.Set("backends", describeBackends(env));
   exports.Set("controls", strings(env, kControls, sizeof(kControls) / sizeof(*kControls)));
+  exports.Set("storages", strings(env, kStorageNames, kStorages));
   exports.Set("controlSize", double(sizeof(Control) / sizeof(double)));
   env.SetInstanceData(new Environment(env));
   exports.Set("floatingPointControl", number(env, [] { return double(floatingPointControl()); }));
@@ -69,7 +70,14 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
                 setThreadCount(info[0].As<Napi::Number>().Int32Value());
               }));
   exports.Set("Memory", MemoryHandle::define(env));
-  exports.Set("Plan", definePlan(env));
+  exports.Set("beyondLine", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+                void* data = nullptr;
+                if (!info[0].IsTypedArray() || napi_get_typedarray_info(info.Env(), info[0], nullptr, nullptr, &data, nullptr,
+                                                                        nullptr) != napi_ok)
+                  fail(Napi::TypeError::New(info.Env(), "expected a typed array"), "ERR_OPT_ARRAY_TYPE");
+                return Napi::Number::New(info.Env(), double(reinterpret_cast<uintptr_t>(data) % 64));
+              }));
+  exports.Set("newPlan", Napi::Function::New(env, newPlan));
   defineFaults(exports);
   return exports;
 }

@@ -44,4 +44,5 @@ class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
   Napi::Reference<Napi::ArrayBuffer> buffer_;
 };
 
-Napi::Function definePlan(Napi::Env env);
+// newPlan(backend index, passes, number of variables, memory of the controls): { run, runAsync, release }.
+Napi::Value newPlan(const Napi::CallbackInfo& info);

@@ -23,8 +23,11 @@ MemoryHandle::MemoryHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   const double bytes = info[0].As<Napi::Number>().DoubleValue();
   if (!(bytes >= 0 && bytes < kMaxBytes && bytes == std::floor(bytes)))
     fail(Napi::RangeError::New(info.Env(), "Memory expects a whole number of bytes"), "ERR_OPT_TOO_LARGE");
+  const double offset = info[1].IsNumber() ? info[1].As<Napi::Number>().DoubleValue() : 0;
+  if (!(offset >= 0 && offset < 4096 && offset == std::floor(offset)))
+    fail(Napi::RangeError::New(info.Env(), "Memory expects an offset below 4096"), "ERR_OPT_CONFIG_RANGE");
   try {
-    memory_ = std::make_shared<Memory>(size_t(bytes));
+    memory_ = std::make_shared<Memory>(size_t(bytes), size_t(offset));
   } catch (const std::bad_alloc&) {
     fail(Napi::RangeError::New(info.Env(), "out of memory: " + std::to_string(size_t(bytes)) + " bytes could not be allocated"),
          "ERR_OPT_OOM");

@@ -6,8 +6,6 @@
 
 namespace {
 
-constexpr napi_type_tag kTag = {0x6b65726173206f70, 0x7420706c616e2020};
-
 constexpr double kMaxArrays = 1 << 30, kMaxLength = double(1ull << 53);
 
 // A whole number below a limit.
@@ -38,10 +36,32 @@ constexpr size_t slotsOf(RuleList<Rule...>, int rule) {
   return size_t(slots[rule]);
 }
 
+// By its name; plain if there is none.
+Storage storageOf(const Napi::Value& value) {
+  const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : kStorageNames[kPlain];
+  for (int i = 0; i < kStorages; ++i)
+    if (name == kStorageNames[i]) return Storage(i);
+  fail(Napi::RangeError::New(value.Env(), "unknown storage " + name), "ERR_OPT_CONFIG_RANGE");
+}
+
+// The storages of a tensor's streams, and whether all of it fits the memory that is known.
+bool fits(Tensor& tensor, const Napi::Value& storages, const std::vector<Source>& sources, const Pass& pass) {
+  if (sources.size() != 2 + slotsOf(Rules(), pass.rule)) return false;
+  for (uint32_t i = 0; i < sources.size(); ++i) {
+    tensor.storage[i] = storages.IsArray() ? storageOf(storages.As<Napi::Array>().Get(i)) : kPlain;
+    const bool stored = tensor.storage[i] != kPlain;
+    if (stored && (pass.dtype != kFloat32 || i == 0 || (i > 1 && tensor.storage[i] != kBfloat16))) return false;
+    const size_t size = stored ? 2 : pass.dtype == kFloat32 ? 4 : 8;
+    if (sources[i].memory && sources[i].memory->bytes / size < tensor.length) return false;
+  }
+  return true;
+}
+
 Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
   Pass pass;
   pass.rule = int(whole(object.Get("rule"), Rules::size));
   pass.dtype = Dtype(whole(object.Get("dtype"), kDtypes));
+  pass.half = storageOf(object.Get("half"));
   const Napi::Array tensors = object.Get("tensors").As<Napi::Array>();
   for (uint32_t i = 0; i < tensors.Length(); ++i) {
     const Napi::Object from = tensors.Get(i).As<Napi::Object>();
@@ -50,10 +70,8 @@ Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
     tensor.variable = uint32_t(whole(from.Get("variable"), variables));
     tensor.decay = from.Get("decay").ToBoolean();
     const std::vector<Source> sources = sourcesOf(from.Get("sources").As<Napi::Array>(), arrays);
-    const size_t size = pass.dtype == kFloat32 ? 4 : 8;
-    bool fits = sources.size() == 2 + slotsOf(Rules(), pass.rule);
-    for (const Source& source : sources) fits = fits && (!source.memory || source.memory->bytes / size >= tensor.length);
-    if (!fits) fail(Napi::RangeError::New(object.Env(), "a tensor does not fit its rule or its memory"), "ERR_OPT_LENGTH");
+    if (!fits(tensor, from.Get("storages"), sources, pass))
+      fail(Napi::RangeError::New(object.Env(), "a tensor does not fit its rule or its memory"), "ERR_OPT_LENGTH");
     const int needs = from.Get("needs").IsNull() ? -1 : int(whole(from.Get("needs"), kMaxArrays));
     arrays = std::max(arrays, needs + 1);
     pass.add(tensor, sources, needs);
@@ -64,111 +82,105 @@ Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
 // Bare Node-API: a wrapper object an element would cost five times as much.
 Array arrayOf(napi_env env, napi_value list, uint32_t index) {
   napi_value value, buffer;
-  napi_valuetype type;
   Array array;
-  if (napi_get_element(env, list, index, &value) != napi_ok || napi_typeof(env, value, &type) != napi_ok) return array;
-  if (type == napi_null || type == napi_undefined) return array;
+  if (napi_get_element(env, list, index, &value) != napi_ok) return array;
   napi_typedarray_type kind;
   size_t offset;
-  if (napi_get_typedarray_info(env, value, &kind, &array.length, &array.data, &buffer, &offset) != napi_ok ||
-      (kind != napi_float32_array && kind != napi_float64_array))
-    fail(Napi::TypeError::New(env, "arrays[" + std::to_string(index) + "] is no Float32Array or Float64Array"),
+  if (napi_get_typedarray_info(env, value, &kind, &array.length, &array.data, &buffer, &offset) != napi_ok) {
+    napi_valuetype type;
+    if (napi_typeof(env, value, &type) == napi_ok && (type == napi_null || type == napi_undefined)) return array;
+    kind = napi_int8_array;
+  }
+  if (kind != napi_float32_array && kind != napi_float64_array && kind != napi_uint16_array)
+    fail(Napi::TypeError::New(env, "arrays[" + std::to_string(index) + "] is no Float32Array, Float64Array or Uint16Array"),
          "ERR_OPT_ARRAY_TYPE");
   bool detached = false;
   if (array.length == 0 && napi_is_detached_arraybuffer(env, buffer, &detached) == napi_ok && detached)
     fail(Napi::TypeError::New(env, "arrays[" + std::to_string(index) + "]: its ArrayBuffer has been detached"),
          "ERR_OPT_DETACHED");
-  array.dtype = kind == napi_float32_array ? kFloat32 : kFloat64;
+  array.kind = kind == napi_float32_array   ? Array::kFloat32Array
+               : kind == napi_float64_array ? Array::kFloat64Array
+                                            : Array::kUint16Array;
   array.absent = false;
   return array;
 }
 
-class PlanHandle : public Napi::ObjectWrap<PlanHandle> {
- public:
-  static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Plan",
-                       {StaticMethod<&PlanHandle::run>("run"), StaticMethod<&PlanHandle::runAsync>("runAsync"),
-                        StaticMethod<&PlanHandle::release>("release")});
+// What the functions of a plan's object share; they cannot be called on anything else.
+struct Handle {
+  std::shared_ptr<Plan> plan;  // shared with a running step
+  std::vector<Array> arrays;
+
+  // The plan, if it can run.
+  Plan& idle(Napi::Env env) {
+    if (!plan) fail(Napi::Error::New(env, "this plan has been disposed of"), "ERR_OPT_DISPOSED");
+    if (plan.use_count() > 1) fail(Napi::Error::New(env, "this plan is running"), "ERR_OPT_BUSY");
+    return *plan;
   }
 
-  // new Plan(backend index, passes, number of variables)
-  explicit PlanHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-    const int backend = info[0].As<Napi::Number>().Int32Value();
-    if (backend < 0 || backend >= kBackendCount || kBackends[backend].kernels == nullptr ||
-        kBackends[backend].unusable() != nullptr)
-      fail(Napi::Error::New(info.Env(), "this backend cannot run here"), "ERR_OPT_BACKEND");
-    const uint32_t variables = info[2].As<Napi::Number>().Uint32Value();
-    const Napi::Array list = info[1].As<Napi::Array>();
-    std::vector<Pass> passes;
-    int arrays = 0;
-    for (uint32_t i = 0; i < list.Length(); ++i) passes.push_back(passOf(list.Get(i).As<Napi::Object>(), variables, arrays));
-    controls_ = passes.size() * sizeof(Control) / sizeof(double);
-    arrays_.resize(size_t(arrays));
-    plan_ = std::make_shared<Plan>(*kBackends[backend].kernels, std::move(passes), variables);
-    info.This().As<Napi::Object>().TypeTag(&kTag);
-  }
-
- private:
-  // The plan behind an object of JavaScript's; throws for another object, a released plan and a running one.
-  static PlanHandle& of(const Napi::Value& value) {
-    if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kTag))
-      fail(Napi::TypeError::New(value.Env(), "expected a Plan"), "ERR_OPT_ARRAY_TYPE");
-    PlanHandle& handle = *Unwrap(value.As<Napi::Object>());
-    if (!handle.plan_) fail(Napi::Error::New(value.Env(), "this plan has been disposed of"), "ERR_OPT_DISPOSED");
-    if (handle.plan_.use_count() > 1) fail(Napi::Error::New(value.Env(), "this plan is running"), "ERR_OPT_BUSY");
-    return handle;
-  }
-
-  // Plan.run(plan, control, arrays): the norm.
-  static Napi::Value run(const Napi::CallbackInfo& info) {
-    PlanHandle& handle = of(info[0]);
-    handle.bind(info[1], info[2]);
-    return Napi::Number::New(info.Env(), handle.plan_->run());
-  }
-
-  // Plan.runAsync(plan, control, arrays, held, done): calls done(norm) when the step has ended. `held` are the memories
-  // that the arrays lie in.
-  static void runAsync(const Napi::CallbackInfo& info) {
-    PlanHandle& handle = of(info[0]);
-    auto step = std::make_unique<AsyncStep>();
-    const Napi::Array held = info[3].As<Napi::Array>();
-    for (uint32_t i = 0; i < held.Length(); ++i) step->held.push_back(MemoryHandle::from(held.Get(i)));
-    handle.bind(info[1], info[2]);
-    step->plan = handle.plan_;
-    Environment::of(info.Env()).start(std::move(step), info[0].As<Napi::Object>(), info[4].As<Napi::Function>());
-  }
-
-  static void release(const Napi::CallbackInfo& info) { of(info[0]).plan_.reset(); }
-
-  // Takes the addresses, after the last user code has run, and the control.
-  void bind(const Napi::Value& controlValue, const Napi::Value& arrays) {
-    const Napi::Env env = arrays.Env();
-    const Napi::Float64Array control = controlValue.As<Napi::Float64Array>();
-    if (!controlValue.IsTypedArray() || control.TypedArrayType() != napi_float64_array || control.ElementLength() != controls_)
-      fail(Napi::TypeError::New(env, "expected " + std::to_string(controls_) + " float64 controls"), "ERR_OPT_ARRAY_TYPE");
-    for (size_t i = 0; i < arrays_.size(); ++i) arrays_[i] = arrayOf(env, arrays, uint32_t(i));
+  // Takes the addresses, after the last user code has run.
+  void bind(const Napi::Value& list) {
+    const Napi::Env env = list.Env();
+    if (arrays.empty()) return;
+    if (!list.IsArray()) fail(Napi::TypeError::New(env, "expected a list of arrays"), "ERR_OPT_ARRAY_TYPE");
+    for (size_t i = 0; i < arrays.size(); ++i) arrays[i] = arrayOf(env, list, uint32_t(i));
+    idle(env);
     try {
-      plan_->bind(arrays_);
+      plan->bind(arrays);
     } catch (const BindError& error) {
-      bindFailed(env, error);
-    }
-    const double* from = control.Data();
-    for (Pass& pass : plan_->passes()) {
-      std::copy(from, from + sizeof(Control) / sizeof(double), reinterpret_cast<double*>(&pass.control));
-      from += sizeof(Control) / sizeof(double);
+      if (error.kind == BindError::kType) fail(Napi::TypeError::New(env, error.message), "ERR_OPT_ARRAY_TYPE");
+      fail(Napi::RangeError::New(env, error.message), error.kind == BindError::kAlias ? "ERR_OPT_ALIAS" : "ERR_OPT_LENGTH");
     }
   }
-
-  [[noreturn]] static void bindFailed(Napi::Env env, const BindError& error) {
-    if (error.kind == BindError::kType) fail(Napi::TypeError::New(env, error.message), "ERR_OPT_ARRAY_TYPE");
-    fail(Napi::RangeError::New(env, error.message), error.kind == BindError::kAlias ? "ERR_OPT_ALIAS" : "ERR_OPT_LENGTH");
-  }
-
-  std::shared_ptr<Plan> plan_;  // shared with a running step
-  std::vector<Array> arrays_;
-  size_t controls_ = 0;
 };
+using Shared = std::shared_ptr<Handle>;
+
+// run(arrays): the norm.
+Napi::Value run(const Shared& handle, const Napi::CallbackInfo& info) {
+  handle->idle(info.Env());
+  handle->bind(info[0]);
+  return Napi::Number::New(info.Env(), handle->plan->run());
+}
+
+// runAsync(arrays, held, done): calls done(norm) when the step has ended. `held` are the memories that the arrays lie in.
+void runAsync(const Shared& handle, const Napi::CallbackInfo& info) {
+  handle->idle(info.Env());
+  auto step = std::make_unique<AsyncStep>();
+  const Napi::Array held = info[1].As<Napi::Array>();
+  for (uint32_t i = 0; i < held.Length(); ++i) step->held.push_back(MemoryHandle::from(held.Get(i)));
+  handle->bind(info[0]);
+  step->plan = handle->plan;
+  Environment::of(info.Env()).start(std::move(step), info.This().As<Napi::Object>(), info[2].As<Napi::Function>());
+}
+
+const Kernels& kernelsOf(const Napi::Value& value) {
+  const int backend = value.As<Napi::Number>().Int32Value();
+  if (backend < 0 || backend >= kBackendCount || kBackends[backend].kernels == nullptr || kBackends[backend].unusable() != nullptr)
+    fail(Napi::Error::New(value.Env(), "this backend cannot run here"), "ERR_OPT_BACKEND");
+  return *kBackends[backend].kernels;
+}
 
 }  // namespace
 
-Napi::Function definePlan(Napi::Env env) { return PlanHandle::define(env); }
+Napi::Value newPlan(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Kernels& kernels = kernelsOf(info[0]);
+  const uint32_t variables = info[2].As<Napi::Number>().Uint32Value();
+  const Napi::Array list = info[1].As<Napi::Array>();
+  SharedMemory control = MemoryHandle::from(info[3]);
+  std::vector<Pass> passes;
+  int arrays = 0;
+  for (uint32_t i = 0; i < list.Length(); ++i) passes.push_back(passOf(list.Get(i).As<Napi::Object>(), variables, arrays));
+  if (control->bytes / sizeof(Control) < passes.size())
+    fail(Napi::RangeError::New(env, "expected memory for " + std::to_string(passes.size()) + " controls"), "ERR_OPT_LENGTH");
+  const Shared handle = std::make_shared<Handle>();
+  handle->arrays.resize(size_t(arrays));
+  handle->plan = std::make_shared<Plan>(kernels, std::move(passes), variables, std::move(control));
+  Napi::Object plan = Napi::Object::New(env);
+  plan.Set("run", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { return run(handle, call); }));
+  plan.Set("runAsync", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { runAsync(handle, call); }));
+  plan.Set("release", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) {
+             handle->idle(call.Env());
+             handle->plan.reset();
+           }));
+  return plan;
+}

@@ -8,7 +8,7 @@
 #pragma once
 #include "rule.h"
 
-struct Nadam {
+struct Nadam : DividesByScalars {
   static constexpr Text name = "nadam";
   static constexpr auto slots = names("momentum", "velocity");
   static constexpr auto scalars =
@@ -16,14 +16,21 @@ struct Nadam {
             "one_minus_product", "one_minus_beta_2_power", "learning_rate", "epsilon");
   template <class T>
   struct Scalars {
-    T one_minus_beta_1, one_minus_beta_2, next_momentum, one_minus_next_product, one_minus_momentum, one_minus_product,
-        one_minus_beta_2_power, learning_rate, epsilon;
+    T one_minus_beta_1, one_minus_beta_2, next_momentum;
+    Divisor<T> one_minus_next_product;
+    T one_minus_momentum;
+    Divisor<T> one_minus_product, one_minus_beta_2_power;
+    T learning_rate, epsilon;
   };
   template <class T>
-  RULE static void update(T& p, T g, T& m, T& v, const Scalars<T>& k) {
+  RULE static void moments(T g, T& m, T& v, const Scalars<T>& k) {
     m = m + (g - m) * k.one_minus_beta_1;
     v = v + (g * g - v) * k.one_minus_beta_2;
-    const T m_hat = k.next_momentum * m / k.one_minus_next_product + k.one_minus_momentum * g / k.one_minus_product;
-    p = p - m_hat * k.learning_rate / (squareRoot(v / k.one_minus_beta_2_power) + k.epsilon);
+  }
+  template <bool kQuick, class T>
+  RULE static void step(T& p, T g, T m, T v, const Scalars<T>& k) {
+    const T m_hat = divide<kQuick>(k.next_momentum * m, k.one_minus_next_product) +
+                    divide<kQuick>(k.one_minus_momentum * g, k.one_minus_product);
+    p = p - m_hat * k.learning_rate / (squareRoot(divide<kQuick>(v, k.one_minus_beta_2_power)) + k.epsilon);
   }
 };

@@ -24,6 +24,29 @@ constexpr Names<sizeof...(Name)> names(Name... name) {
 RULE float squareRoot(float x) { return __builtin_sqrtf(x); }
 RULE double squareRoot(double x) { return __builtin_sqrt(x); }
 
+// A divisor that all elements of a loop share. A rule that divides by one says so by being a DividesByScalars, and may be
+// run in two ways with the same bits: with real divisions, or quickly, by the rounded inverse and one correction with the
+// exact remainder (Markstein 1990, doi.org/10.1147/rd.341.0111: the quotient is correctly rounded, for every divisor, unless
+// an operation leaves float32's range; test/native/division.cpp goes through all of them). The loop asks the processor
+// afterwards whether one did, and repairs; a divisor that gets an infinity of its sign as inverse makes sure of that.
+template <class T>
+struct Divisor {
+  T value, inverse;
+  RULE Divisor(T x) : value(x), inverse(inRange(x) ? 1 / x : T(x < 0 ? -__builtin_inf() : __builtin_inf())) {}
+  RULE static bool inRange(T x) { return x > T(0x1p-60) && x < T(0x1p60); }
+};
+template <bool kQuick, class T>
+RULE T divide(T x, const Divisor<T>& by) {
+#if defined(__FMA__)
+  if (kQuick) {
+    const float quotient = x * by.inverse, excess = __builtin_fmaf(quotient, by.value, -x);
+    return __builtin_fmaf(excess, -by.inverse, quotient);  // this form keeps the sign of a zero, if by > 0
+  }
+#endif
+  return x / by.value;
+}
+struct DividesByScalars {};
+
 // NaN passes from either side: never fmax, which drops it.
 template <class T>
 RULE T maximum(T a, T b) {

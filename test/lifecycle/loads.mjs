@@ -48,8 +48,8 @@ function opened(module) {
 }
 
 /** The classes of a load, and bytes of a block of it. */
-const shape = ({ Memory, Plan, rules }) =>
-  [typeof Plan, rules.length > 0, new Memory(64).buffer().byteLength].join(' ');
+const shape = ({ Memory, newPlan, rules }) =>
+  [typeof newPlan, rules.length > 0, new Memory(64).buffer().byteLength].join(' ');
 
 const loads = {
   dlopen: () => [opened({ exports: {} }), opened({ exports: {} })].map(shape),

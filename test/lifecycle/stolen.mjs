@@ -8,9 +8,10 @@ const backend = addon.backends.findIndex(({ unusable }) => unusable === null);
 /** Starts to copy one array to another. */
 function copy(length, to, from) {
   const tensor = { variable: 0, length, decay: false, needs: null, sources: [0, 1] };
-  const plan = new addon.Plan(backend, [{ rule, dtype: 0, tensors: [tensor] }], 1);
-  const control = new Float64Array(addon.controlSize).fill(1);
-  return new Promise((resolve) => addon.Plan.runAsync(plan, control, [to, from], [], resolve));
+  const control = new addon.Memory(8 * addon.controlSize);
+  new Float64Array(control.buffer()).fill(1);
+  const plan = addon.newPlan(backend, [{ rule, dtype: 0, tensors: [tensor] }], 1, control);
+  return new Promise((resolve) => plan.runAsync([to, from], [], resolve));
 }
 
 const large = [new Float32Array(16_000_000), new Float32Array(16_000_000)];
