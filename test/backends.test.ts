@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 
 import { assert } from 'chai';
 
-import { deserialize, Variable, type Optimizer } from '../lib/index.ts';
+import { deserialize, Nadam, Variable, type Optimizer } from '../lib/index.ts';
 import { addon, useBackend, type Dtype } from '../lib/native.ts';
 import { backends, random, wildNumber, words } from './random.ts';
 
@@ -44,6 +44,26 @@ function train(
   useBackend(before);
   return [...variables, ...optimizer.variables].map(({ value }) => words(value));
 }
+
+describe('a step of several passes', () => {
+  it('has the same words however the elements are divided among variables', () => {
+    const lengths = [100_000];
+    const parts = [1, 4095, 4096, 4097, 32_767, 32_769, 22_175];
+    const options = { use_ema: true, ema_overwrite_frequency: 3, gradient_accumulation_steps: 2, weight_decay: 0.1 };
+    const trainOn = (sizes: readonly number[]): string[] => {
+      const next = random('passes');
+      const optimizer = new Nadam(options);
+      const variables = sizes.map((size) => new Variable(Float32Array.from({ length: size }, () => next() - 0.5)));
+      for (let t = 0; t < 7; t++)
+        optimizer.apply(
+          sizes.map((size) => Float32Array.from({ length: size }, () => next() - 0.5)),
+          variables,
+        );
+      return variables.flatMap(({ value }) => words(value));
+    };
+    assert.deepEqual(trainOn(parts), trainOn(lengths));
+  });
+});
 
 describe('backends', () => {
   it('of this machine are tested', function () {

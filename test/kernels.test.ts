@@ -128,6 +128,20 @@ describe('kernels', () => {
         check({ rule: 'adam', dtype, length: 77, prelude: neutral, offset }, next, (n) => 4 * n() - 2);
     });
 
+  it('repair what a quick division could not do, wherever it stands', () => {
+    const next = random('repair');
+    for (const odd of [1e-35, -1e-38, 0, 3e38, Infinity, NaN])
+      for (const place of [0, 15, 1023, 1024, 3000, 4999]) {
+        const setting = { rule: 'nadam', dtype: 'float32', length: 5000, prelude: neutral, offset: 0 } as const;
+        const values = [0, 1, 2, 3].map(() => Array.from({ length: 5000 }, () => Math.fround(next() + 0.1)));
+        for (const list of values) list[place] = Math.fround(odd);
+        const scalars = scalarsOf('float32', 'nadam', next);
+        const oracle = expected(setting, values, scalars);
+        for (const backend of backends)
+          assert.deepEqual(run(backend, setting, values, scalars), oracle, `${backend} ${odd} at ${place}`);
+      }
+  });
+
   it('refuse arrays that overlap, are too short or of another dtype, before anything is written', () => {
     const memory = new addon.Memory(8 * addon.controlSize);
     new Float64Array(memory.buffer()).fill(1);
