@@ -10,7 +10,10 @@ import { checkNumbers, isVariable, Variable } from './variable.ts';
  * The gradient of one variable: of its dtype and length, or an array of numbers; null if there is none. For a float32 variable
  * also a Uint16Array of the bits that `gradient_dtype` names, or a Float16Array where JavaScript has it.
  */
-export type Gradient = FloatArray | Variable | Uint16Array | readonly number[] | null;
+export type Gradient = FloatArray | Variable | Uint16Array | Float16ArrayLike | readonly number[] | null;
+
+/** JavaScript's Float16Array, which not every TypeScript knows. */
+type Float16ArrayLike = ArrayBufferView & { readonly [Symbol.toStringTag]: 'Float16Array' };
 
 /** The array of a gradient, null for null. Throws an error that names it. */
 function gradientArray(gradient: unknown, i: number, variable: Variable, half: Half | null): AnyArray | null {

@@ -63,7 +63,7 @@ export class Pass {
   }
 
   /** Native code's view of it; `source` finds the place of a variable or a gradient. */
-  spec(source: (place: number | Variable) => Source, half: Half | null): PassSpec {
+  spec(source: (place: number | Variable) => Source, half: Half): PassSpec {
     const tensors = this.bounds.map(
       ({ index, variable, gradient, slots = [], decay = false, needs = null }): TensorSpec => {
         const places = [variable, gradient, ...slots];
@@ -74,8 +74,7 @@ export class Pass {
         return { variable: index, length, decay, needs, sources: places.map(source), storages };
       },
     );
-    const spec = { rule: ruleNamed(this.rule).id, dtype: dtypes.indexOf(this.dtype), tensors };
-    return half === null ? spec : { ...spec, half };
+    return { rule: ruleNamed(this.rule).id, dtype: dtypes.indexOf(this.dtype), tensors, half };
   }
 
   /** The part of the program's control that is its own; it rests. */
@@ -120,7 +119,7 @@ export class Program {
    * @param own whether the gradients are the variables' own, so that none are brought
    * @param half how Uint16Arrays among the gradients are read
    */
-  constructor(passes: readonly Pass[], variables: readonly Variable[], own: boolean, half: Half | null) {
+  constructor(passes: readonly Pass[], variables: readonly Variable[], own: boolean, half: Half) {
     const late = own ? [] : variables;
     const plain = variables
       .map((variable) => Variable.storageOf(variable).array)

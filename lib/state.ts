@@ -175,7 +175,7 @@ export class State {
       overwrite: this.#passes('copy', averages && ((v, i) => ({ to: v, from: averages[i] }))),
     };
     const passes = Object.values(stages).flat();
-    return { program: new Program(passes, this.variables, own, this.gradient_dtype), stages };
+    return { program: new Program(passes, this.variables, own, this.gradient_dtype ?? 'float16'), stages };
   }
 
   /** One pass for each dtype; none without `flow`, which says for each variable what is written and what is read. */
