@@ -2,7 +2,8 @@
 # `npx node-gyp rebuild` writes build/, where cmake-js writes build-cmake/.
 {
   'variables': {
-    'kernel_flags': ['-O3', '-std=c++17', '-fPIC', '-fvisibility=hidden', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math'],
+    'kernel_flags': ['-O3', '-std=c++17', '-fPIC', '-fvisibility=hidden', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math',
+                     '-fno-tree-loop-distribute-patterns'],
   },
   'target_defaults': {
     'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17', '-std=gnu++20'],

@@ -35,13 +35,14 @@ import { State, type Stages, type Trainable } from './state.ts';
 import {
   configureStages,
   runningNumbers,
-  setStages,
+  setAccumulation,
+  setAverages,
+  updatesAt,
   updatesAfter,
   type Hyper,
   type Moment,
   type Running,
   type RunningNumbers,
-  type UpdateNumbers,
 } from './step.ts';
 import { scalarStorage, Variable, variableOver } from './variable.ts';
 import { exclusion, setWeights, type Exclusion, type Weight } from './weights.ts';
@@ -63,6 +64,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
   static readonly fields: Fields;
   /** Its own or Keras's automatic name, the first part of the paths of its variables. */
   readonly name: string;
+  readonly #who: string; // its class, for errors
   readonly #values: Values<F>;
   readonly #callables: readonly string[]; // options that are functions of no arguments
   #rate: LearningRate;
@@ -87,7 +89,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws RangeError `ERR_OPT_CONFIG_RANGE` for a value out of range, or options that exclude each other
    */
   constructor(...args: [options?: Options<F>]) {
-    const who = classNameOf(new.target);
+    const who = (this.#who = classNameOf(new.target));
     if (!('fields' in new.target))
       throw typeError('ERR_OPT_CONFIG_TYPE', `${who} is abstract: make a Nadam, an AdamW, ...`);
     this.#values = readOptions(who, (new.target as unknown as { readonly fields: F }).fields, args);
@@ -397,10 +399,6 @@ export abstract class Optimizer<F extends Fields = Fields> {
     return `${this.#who} ${inspect({ name, iterations, learning_rate: this.#rate, ...(own as object) }, options)}`;
   }
 
-  get #who(): string {
-    return classNameOf(this.constructor);
-  }
-
   #checkOpen(): void {
     if (this.#disposed) throw stateError('ERR_OPT_DISPOSED', `${this.#who} "${this.name}" has been disposed of`);
   }
@@ -469,20 +467,28 @@ export abstract class Optimizer<F extends Fields = Fields> {
 
   /** Computes the numbers of the next step. Returns what carries over to the one after it. */
   #setStages(state: State, stages: Stages): RunningNumbers {
+    const updates = updatesAt(this.#counter, this);
+    setAccumulation(stages, this, updates);
+    const running = updates ? this.#setUpdate(state, stages) : this.#running;
+    if (!updates) for (const pass of stages.update) pass.rest();
+    setAverages(stages, this, this.iterations);
+    return running;
+  }
+
+  #setUpdate(state: State, { update }: Stages): RunningNumbers {
+    const { learning_rate: rate, running: carried } = this;
+    const hyper = this.#hyper();
+    const step = this.iterations + 1;
     let running = this.#running;
-    setStages(stages, this, this.#counter, (): UpdateNumbers => {
-      const { learning_rate } = this;
-      const hyper = this.#hyper();
-      const step = this.iterations + 1;
-      const { running: carried } = this;
-      if (carried)
-        running = runningNumbers(state.dtypes, this.#arithmetics, (arithmetic, dtype) =>
-          carried.next(this.#running[dtype], hyper, step, arithmetic),
-        );
-      const scalars = (dtype: Dtype, rate: number) =>
-        this.scalars(hyper, { step, learning_rate: rate, running: running[dtype] }, this.#arithmetics[dtype]);
-      return { learning_rate, scalars };
-    });
+    if (carried)
+      running = runningNumbers(state.dtypes, this.#arithmetics, (arithmetic, dtype) =>
+        carried.next(this.#running[dtype], hyper, step, arithmetic),
+      );
+    for (const pass of update) {
+      const arithmetic = this.#arithmetics[pass.dtype];
+      const moment = { step, learning_rate: arithmetic.round(rate), running: running[pass.dtype] };
+      pass.set(this.scalars(hyper, moment, arithmetic), rate, step);
+    }
     return running;
   }
 

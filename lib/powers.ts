@@ -33,10 +33,14 @@ class Powers {
 
   /** By squaring, from the exponent's first binary digit on. */
   #restart(exponent: number): void {
-    this.#last.set([1, 0]);
-    for (const digit of exponent.toString(2)) {
+    this.#last[0] = 1;
+    this.#last[1] = 0;
+    let bit = 2 ** Math.floor(Math.log2(exponent || 1));
+    for (let rest = exponent; bit >= 1; bit /= 2) {
       this.#square();
-      if (digit === '1') this.#multiply();
+      if (rest < bit) continue;
+      this.#multiply();
+      rest -= bit;
     }
     this.#exponent = exponent;
   }

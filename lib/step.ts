@@ -37,12 +37,6 @@ export const runningNumbers = (
   return numbers;
 };
 
-/** What only an update needs, so that it is asked for only then: the rate, the scalars by name. */
-export interface UpdateNumbers {
-  readonly learning_rate: number;
-  scalars(dtype: Dtype, learning_rate: number): Readonly<Record<string, number>>;
-}
-
 /** Number of updates after `counter` calls of apply. */
 export const updatesAfter = (counter: number, { gradient_accumulation_steps: n }: CommonValues): number =>
   n ? Math.floor(counter / n) : counter;
@@ -64,29 +58,22 @@ export function configureStages({ accumulate, update }: Stages, settings: Common
     });
 }
 
-/** Sets every pass for call number `counter` of apply, from 0. `update` is called if that call updates. */
-export function setStages(stages: Stages, settings: CommonValues, counter: number, update: () => UpdateNumbers): void {
-  const n = settings.gradient_accumulation_steps || 0;
-  const updates = n === 0 || (counter + 1) % n === 0;
-  setAccumulation(stages, updates ? n : 1);
-  if (updates) setUpdate(stages, update(), updatesAfter(counter, settings) + 1);
-  else for (const pass of [...stages.update, ...stages.zero]) pass.rest();
-  setAverages(stages, settings, updatesAfter(counter, settings));
-}
+/** Whether call number `counter` of apply, from 0, updates the variables. */
+export const updatesAt = (counter: number, { gradient_accumulation_steps: n }: CommonValues): boolean =>
+  !n || (counter + 1) % n === 0;
 
-function setAccumulation({ accumulate, zero }: Stages, count: number): void {
-  for (const pass of accumulate) pass.set({ count: arithmetics[pass.dtype].round(count) });
-  for (const pass of zero) pass.set({});
-}
-
-function setUpdate({ update }: Stages, numbers: UpdateNumbers, iteration: number): void {
-  const { learning_rate } = numbers;
-  for (const pass of update)
-    pass.set(numbers.scalars(pass.dtype, arithmetics[pass.dtype].round(learning_rate)), learning_rate, iteration);
+/** Sets what comes before an update; `updates` says whether there is one. */
+export function setAccumulation(stages: Stages, settings: CommonValues, updates: boolean): void {
+  const count = (updates && settings.gradient_accumulation_steps) || 1;
+  for (const pass of stages.accumulate) pass.set({ count: arithmetics[pass.dtype].round(count) });
+  for (const pass of stages.zero) {
+    if (updates) pass.set({});
+    else pass.rest();
+  }
 }
 
 /** Keras averages at every call, also where that only accumulates, and overwrites by the number of updates before it. */
-function setAverages({ average, overwrite }: Stages, settings: CommonValues, updates: number): void {
+export function setAverages({ average, overwrite }: Stages, settings: CommonValues, updates: number): void {
   if (average.length === 0) return;
   const frequency = settings.ema_overwrite_frequency;
   const overwrites = frequency && (updates + 1) % frequency === 0;

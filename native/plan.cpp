@@ -86,8 +86,8 @@ bool sameLengths(const Pass& a, const Pass& b) {
 // Below this, a pass is done before a helper wakes up.
 constexpr size_t kShared = 2 * kChunk;  // elements
 
-// What several passes do one after the other stays in the second-level cache.
-constexpr size_t kCached = 4096;  // elements
+// What several passes do one after the other stays in the first-level cache.
+constexpr size_t kCached = 1024;  // elements
 
 }  // namespace
 

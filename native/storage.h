@@ -42,9 +42,8 @@ struct Rounding {
 
 // A random 16-bit number for every element: a hash of its index and the key, so that it depends on nothing else.
 RULE uint32_t noise(uint32_t element, uint32_t key) {
-  uint32_t x = (element ^ key) * 0x9e3779b1u;
-  x = (x ^ x >> 15 ^ key) * 0x85ebca77u;
-  return (x ^ x >> 13) * 0xc2b2ae3du >> 16;
+  const uint32_t x = (element ^ key) * 0x9e3779b1u;
+  return (x ^ x >> 15 ^ key) * 0x85ebca77u >> 16;
 }
 
 RULE uint64_t mixed(uint64_t x) {
@@ -65,17 +64,19 @@ RULE Rounding roundingOf(const Control& c, uint32_t variable, uint32_t slot, siz
 // Elements begin .. begin + length of a stream; length <= kStage.
 RULE void decode(Storage storage, const void* stream, size_t begin, size_t length, float* __restrict to) {
   const uint16_t* __restrict from = static_cast<const uint16_t*>(stream) + begin;
+  const uint32_t count = uint32_t(length);
   if (storage == kBfloat16)
-    for (size_t i = 0; i < length; ++i) to[i] = fromBfloat16(from[i]);
+    for (uint32_t i = 0; i < count; ++i) to[i] = fromBfloat16(from[i]);
   if (storage == kFloat16)
-    for (size_t i = 0; i < length; ++i) to[i] = fromFloat16(from[i]);
+    for (uint32_t i = 0; i < count; ++i) to[i] = fromFloat16(from[i]);
 }
 
 RULE void encode(Storage storage, void* stream, size_t begin, size_t length, const float* __restrict from, Rounding rounding) {
   uint16_t* __restrict to = static_cast<uint16_t*>(stream) + begin;
+  const uint32_t count = uint32_t(length), first = uint32_t(begin);
   if (storage != kBfloat16) return;  // the only one that is written
   if (rounding.stochastic)
-    for (size_t i = 0; i < length; ++i) to[i] = toBfloat16(from[i], noise(uint32_t(begin + i), rounding.key));
+    for (uint32_t i = 0; i < count; ++i) to[i] = toBfloat16(from[i], noise(first + i, rounding.key));
   else
-    for (size_t i = 0; i < length; ++i) to[i] = toBfloat16(from[i], toNearestEven(from[i]));
+    for (uint32_t i = 0; i < count; ++i) to[i] = toBfloat16(from[i], toNearestEven(from[i]));
 }

@@ -3,12 +3,44 @@
 #include "rules/rule.h"
 #include "work.h"
 
-// The gradient's way from the caller to the rule: unscaling, clipping by norm, clipping by value. Keras divides where
-// this divides; with neutral values every operation is exact, so it may be left out (kPrelude false).
+// The gradient's way from the caller to the rule in Keras: g / unscale * multiplier / divisor (loss scale, clipping by norm),
+// clamped to the limit. Operations with a neutral number are exact, so they may be left out, and a division by a power of
+// two is a multiplication: nothing is left in most steps, no division in most others, and one in the rest. Two divisions are
+// divided between two loops (native/cpu/kernels.inc).
+enum Preparation { kNothing, kScale, kDivide };
+
 template <class T>
 struct Prelude {
-  T unscale, multiplier, divisor, limit;
-  RULE T apply(T g) const { return clamp(g / unscale * multiplier / divisor, limit); }
+  T first, second, divisor, third, limit;  // g * first * second / divisor * third
+  Preparation preparation;
+
+  RULE Prelude(const Control& c, const Tensor& t)
+      : first(1), second(T(t.multiplier)), divisor(T(t.divisor)), third(1), limit(T(c.limit)), preparation(kScale) {
+    if (isPowerOfTwo(c.unscale)) {
+      first = T(1 / c.unscale);
+    } else {
+      third = second;
+      second = 1;
+      divisor = T(c.unscale);
+    }
+    if (divisor != 1) preparation = kDivide;
+    else if (first * second * third == 1 && limit == T(__builtin_inf())) preparation = kNothing;
+  }
+  // And such that its inverse is a normal number.
+  RULE static bool isPowerOfTwo(double x) {
+    uint64_t bits;
+    __builtin_memcpy(&bits, &x, sizeof(bits));
+    return x > 0x1p-100 && x < 0x1p100 && bits << 12 == 0;
+  }
+  // Whether there are two divisions.
+  RULE static bool isLong(const Control& c, const Tensor& t) { return t.divisor != 1 && !isPowerOfTwo(c.unscale); }
+
+  template <Preparation kPreparation>
+  RULE T apply(T g) const {
+    if (kPreparation == kNothing) return g;
+    const T scaled = g * first * second;
+    return clamp(kPreparation == kDivide ? scaled / divisor * third : scaled, limit);
+  }
 };
 
 template <class T>
@@ -31,12 +63,12 @@ RULE void updateOne(T& p, T g, const typename Rule::template Scalars<T>& scalars
   }
 }
 
-template <class Rule, class T, bool kPrelude, bool kDecay, Way kWay, class... Slot>
+template <class Rule, class T, Preparation kPreparation, bool kDecay, Way kWay, class... Slot>
 RULE void walk(size_t length, const Prelude<T> prelude, const Decay<T> decay,
                const typename Rule::template Scalars<T> scalars, T* __restrict saved, T* __restrict p, const T* __restrict g,
                Slot* __restrict... slots) {
   for (size_t i = 0; i < length; ++i) {
-    const T gradient = kPrelude ? prelude.apply(g[i]) : g[i];
+    const T gradient = prelude.template apply<kPreparation>(g[i]);
     if (kWay == kQuick) saved[i] = p[i];
     if (kWay == kRepair) p[i] = saved[i];
     if (kDecay) p[i] = decay.apply(p[i]);

@@ -35,9 +35,8 @@ function noise(seed: number, iteration: number, variable: number, slot: number, 
   key = mixed(key ^ BigInt(iteration));
   key = mixed(key ^ BigInt(variable * 256 + slot));
   key = mixed(key) & word;
-  let x = ((BigInt(element) ^ key) * 0x9e3779b1n) & word;
-  x = ((x ^ (x >> 15n) ^ key) * 0x85ebca77n) & word;
-  return Number((((x ^ (x >> 13n)) * 0xc2b2ae3dn) & word) >> 16n);
+  const x = ((BigInt(element) ^ key) * 0x9e3779b1n) & word;
+  return Number((((x ^ (x >> 15n) ^ key) * 0x85ebca77n) & word) >> 16n);
 }
 
 const all = Uint16Array.from({ length: 2 ** 16 }, (_, i) => i);
