@@ -1,8 +1,8 @@
 // Gradients as a caller may give them, checked against the variables they belong to.
-import { arrays, checkMemory, dtypeOf, lengthOf, type AnyArray, type FloatArray } from './arrays.ts';
+import { arrays, checkMemory, dtypeOf, lengthOf, memoryOf, type AnyArray, type FloatArray } from './arrays.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import { halvesOf } from './halves.ts';
-import type { Half } from './native.ts';
+import { addon, type Half } from './native.ts';
 import type { State, Trainable } from './state.ts';
 import { checkNumbers, isVariable, Variable } from './variable.ts';
 
@@ -42,12 +42,16 @@ function gradientArray(gradient: unknown, i: number, variable: Variable, half: H
 
 /** The same, once looked at only for an array that fitted before. */
 function fittingArray(state: State, gradient: unknown, i: number, index: number): AnyArray | null {
-  if (typeof gradient === 'object' && gradient !== null && state.fitting.get(gradient as AnyArray) === index)
+  const fit = typeof gradient === 'object' && gradient !== null ? state.fitting.get(gradient as AnyArray) : undefined;
+  if (fit?.index === index) {
+    if (!fit.lasting) addon.useHugePages(gradient as AnyArray);
+    fit.lasting = true;
     return gradient as AnyArray;
+  }
   const array = gradientArray(gradient, i, state.variables[index] as Variable, state.gradient_dtype);
   if (array === null) return null;
   state.checkGradientApart(array, i);
-  if (array === gradient) state.fitting.set(array, index);
+  if (array === gradient) state.fitting.set(array, { index, lasting: memoryOf(array) !== undefined });
   return array;
 }
 

@@ -69,6 +69,8 @@ interface Addon {
   readonly Memory: new (bytes: number, offset?: number) => Memory;
   /** How many bytes an array lies after a multiple of 64. */
   beyondLine(array: ArrayBufferView): number;
+  /** Moves a large array to huge pages, where the system can; its content and address stay. */
+  useHugePages(array: ArrayBufferView): void;
   /** Bytes of all library memory of the process. */
   liveBytes(): number;
   threadCount(): number;

@@ -34,6 +34,14 @@ export interface Layout {
   readonly gradient_dtype: Half | null;
 }
 
+/** Of an array as gradient: native code looks at its memory at every step, so that the rest needs no second look. */
+export interface Fit {
+  /** Of the variable. */
+  readonly index: number;
+  /** It comes again and again, and has been moved to huge pages. */
+  lasting: boolean;
+}
+
 /** The passes of a step by what they do, for each dtype that occurs. */
 export interface Stages {
   readonly accumulate: readonly Pass[];
@@ -58,8 +66,8 @@ export class State {
   readonly #slots: ReadonlyMap<string, readonly Variable[]>;
   readonly #written: Places;
   readonly #all: readonly number[];
-  /** The index of the variable that an array was found to fit as gradient; native code looks at its memory at every step. */
-  fitting = new WeakMap<AnyArray, number>();
+  /** Arrays that were found to fit as gradients. */
+  fitting = new WeakMap<AnyArray, Fit>();
 
   constructor(trainables: unknown, layout: Layout) {
     const list = checkTrainables(layout.who, trainables);
@@ -224,6 +232,7 @@ function slotOf(
 function variableOf(trainable: Trainable, i: number): Variable {
   if (isVariable(trainable)) return trainable;
   checkAttached(`variables[${i}]`, trainable); // a getter in the list may have taken it away
+  addon.useHugePages(trainable);
   return variableOver(arrayStorage(trainable, dtypeOf(trainable) as Dtype));
 }
 

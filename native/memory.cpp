@@ -1,6 +1,7 @@
 #include "memory.h"
 
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -35,6 +36,15 @@ Memory::Memory(size_t size, size_t offset) : bytes(size) {
   data = static_cast<char*>(block_) + offset;
   std::memset(data, 0, bytes);
   live.fetch_add(bytes);
+}
+
+void collapseIntoHugePages([[maybe_unused]] void* data, [[maybe_unused]] size_t bytes) {
+#if defined(__linux__)
+  constexpr int kCollapse = 25;  // MADV_COLLAPSE, since Linux 6.1; older ones refuse it
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + kHugePage - 1) / kHugePage * kHugePage;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / kHugePage * kHugePage;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, kCollapse);
+#endif
 }
 
 Memory::~Memory() {

@@ -19,6 +19,10 @@ struct Memory {
   void* block_;
 };
 
+// Puts memory that is somebody else's on huge pages, where the system can do that: a step over arrays on small ones takes up
+// to 1.5 times as long. Its content stays; it costs a copy of it.
+void collapseIntoHugePages(void* data, size_t bytes);
+
 // Bytes of all blocks of the process that are alive.
 size_t liveBytes();
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "flush.h"
 #include "reduce.h"
@@ -83,6 +84,12 @@ bool sameLengths(const Pass& a, const Pass& b) {
   return std::equal(a.tensors.begin(), a.tensors.end(), b.tensors.begin(), b.tensors.end(), same);
 }
 
+template <class... Rule>
+constexpr bool isAverage(RuleList<Rule...>, int rule) {
+  constexpr bool is[] = {std::is_same_v<Rule, Average>...};
+  return is[rule];
+}
+
 // Below this, a pass is done before a helper wakes up.
 constexpr size_t kShared = 2 * kChunk;  // elements
 
@@ -108,6 +115,7 @@ Plan::Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables, S
     pass.control = static_cast<const Control*>(control_->data) + i;
     if (!pass.tensors.empty()) largest = std::max(largest, pass.firstBlock.back() + blocksOf(pass.tensors.back().length));
     group(i);
+    findAverage(i);
   }
   partials_.resize(largest);
 }
@@ -119,6 +127,19 @@ void Plan::group(size_t index) {
   const auto last = std::find_if(groups_.rbegin(), groups_.rend(), ofDtype);
   if (last != groups_.rend() && sameLengths(passes_[last->passes[0]], pass)) last->passes.push_back(index);
   else groups_.push_back(groupOf(index, pass));
+}
+
+// Among the passes before it in its group, the one that writes what this one averages does that in the same loop.
+void Plan::findAverage(size_t index) {
+  if (!isAverage(Rules(), passes_[index].rule)) return;
+  const auto holds = [index](const Group& group) { return group.passes.back() == index; };
+  const Group& group = *std::find_if(groups_.begin(), groups_.end(), holds);
+  for (const size_t i : group.passes) {
+    const Pass &pass = passes_[i], &average = passes_[index];
+    bool same = i != index;
+    for (size_t t = 0; t < pass.tensors.size(); ++t) same = same && pass.sources[t][0] == average.sources[t][1];
+    if (same) passes_[i].average = int(index);
+  }
 }
 
 void Plan::bind(const std::vector<Array>& arrays) {
@@ -159,24 +180,30 @@ void Plan::forChunks(const Group& group, const Work& work) const {
   for (size_t i = 0; i < pieces; ++i) piece(&context, i);
 }
 
-void Plan::runChunk(const Group& group, const Chunk& chunk, size_t from, size_t to) const {
+void Plan::runChunk(const Group& group, const Chunk& chunk, Range range) const {
+  int averaged = -1;  // the pass that the one before it has done
   for (const size_t i : group.passes) {
     const Pass& pass = passes_[i];
-    const Tensor& tensor = pass.tensors[chunk.tensor];
-    if (i >= from && i < to && pass.active() && !tensor.skip)
-      kernels_.update[pass.rule][pass.dtype](tensor, chunk.begin, chunk.length, *pass.control);
+    Tensor tensor = pass.tensors[chunk.tensor];
+    if (!runs(i, range) || tensor.skip || int(i) == averaged) continue;
+    if (averages(pass, range)) {
+      averaged = pass.average;
+      tensor.average = passes_[size_t(averaged)].tensors[chunk.tensor].p;
+      tensor.averaging = passes_[size_t(averaged)].control->scalars;
+    }
+    kernels_.update[pass.rule][pass.dtype](tensor, chunk.begin, chunk.length, *pass.control);
   }
 }
 
-void Plan::runPasses(size_t from, size_t to) {
+void Plan::runPasses(Range range) {
   for (const Group& group : groups_) {
-    const auto runs = [&](size_t i) { return i >= from && i < to && passes_[i].active(); };
-    const auto count = std::count_if(group.passes.begin(), group.passes.end(), runs);
+    int count = 0;
+    for (const size_t i : group.passes) count += runs(i, range) - (runs(i, range) && averages(passes_[i], range));
     if (count == 0) continue;
     const size_t most = count > 1 ? kCached : kChunk;
     forChunks(group, [&](const Chunk& chunk) {
       for (size_t done = 0; done < chunk.length; done += most)
-        runChunk(group, {chunk.tensor, chunk.begin + done, std::min(most, chunk.length - done)}, from, to);
+        runChunk(group, {chunk.tensor, chunk.begin + done, std::min(most, chunk.length - done)}, range);
     });
   }
 }
@@ -212,9 +239,9 @@ double Plan::clip() {
 double Plan::run() {
   size_t clipping = 0;
   while (clipping < passes_.size() && !passes_[clipping].clips()) ++clipping;
-  if (clipping == passes_.size()) return runPasses(0, clipping), -1;
-  runPasses(0, clipping);
+  if (clipping == passes_.size()) return runPasses({0, clipping}), -1;
+  runPasses({0, clipping});
   const double norm = clip();
-  runPasses(clipping, passes_.size());
+  runPasses({clipping, passes_.size()});
   return norm;
 }

@@ -12,6 +12,8 @@
 struct Source {
   SharedMemory memory;
   int late = -1;
+
+  bool operator==(const Source& other) const { return memory == other.memory && late == other.late; }
 };
 
 // What the caller brought: absent stands for JavaScript's null.
@@ -36,6 +38,7 @@ struct Pass {
   std::vector<int> needs;                    // of each tensor: the array whose absence skips it, or -1
   std::vector<size_t> firstBlock;            // of each tensor, in the partial sums of the pass
   const Control* control = nullptr;          // JavaScript writes it between the steps
+  int average = -1;                          // the pass that averages its variables, right after it; or -1
 
   void add(Tensor tensor, std::vector<Source> sources, int needs);
   bool active() const { return control->active != 0; }
@@ -67,12 +70,18 @@ class Plan {
   // Calls work(chunk) for every chunk of a group, with denormals as its dtype has them.
   template <class Work>
   void forChunks(const Group& group, const Work& work) const;
-  // The passes from .. to - 1, each over every chunk that is in the cache.
-  void runPasses(size_t from, size_t to);
-  void runChunk(const Group& group, const Chunk& chunk, size_t from, size_t to) const;
+  struct Range {
+    size_t from, to;
+  };
+  bool runs(size_t pass, Range range) const { return pass >= range.from && pass < range.to && passes_[pass].active(); }
+  bool averages(const Pass& pass, Range range) const { return pass.average >= 0 && runs(size_t(pass.average), range); }
+  // The active passes of a range, one after the other over every part that fits the cache.
+  void runPasses(Range range);
+  void runChunk(const Group& group, const Chunk& chunk, Range range) const;
   void addSquares(const Group& group);
   double clip();
   void group(size_t pass);
+  void findAverage(size_t pass);
 
   const Kernels& kernels_;
   std::vector<Pass> passes_;

@@ -5,8 +5,6 @@
 #include "rules/rule.h"
 #include "work.h"
 
-constexpr size_t kStage = 1024;  // elements; a power of two, so that chunks consist of whole stages
-
 RULE uint32_t bitsOf(float x) {
   uint32_t bits;
   __builtin_memcpy(&bits, &x, sizeof(bits));

@@ -1,6 +1,7 @@
-// One element: prelude, decay, rule. And the walk over a chunk of them.
+// One element: prelude, decay, rule, average. And the walk over a chunk of them.
 #pragma once
 #include "rules/rule.h"
+#include "rules/state.h"
 #include "work.h"
 
 // The gradient's way from the caller to the rule in Keras: g / unscale * multiplier / divisor (loss scale, clipping by norm),
@@ -49,9 +50,20 @@ struct Decay {
   RULE T apply(T p) const { return p - p * weight_decay * learning_rate; }
 };
 
-// How a loop is run: with the rule's one function; or, for a rule that divides by scalars, quickly, keeping the variable as
-// it was in `saved`, and where that was not exact once more from there, with the moments as they are by then.
+// The moving average of a variable as a further stream of its loop, where there is one (kAverage).
+template <class T>
+struct Averaging {
+  T* __restrict average;
+  Average::Scalars<T> scalars;
+};
+
+// How a loop is run: with the rule's one function; or, for a rule that divides by scalars, quickly, keeping variable and
+// average as they were; and where that was not exact once more from there, with the moments as they are by then.
 enum Way { kWhole, kQuick, kRepair };
+template <class T>
+struct Kept {
+  T p[kStage], average[kStage];
+};
 
 template <Way kWay, class Rule, class T, class... Slot>
 RULE void updateOne(T& p, T g, const typename Rule::template Scalars<T>& scalars, Slot&... slots) {
@@ -63,15 +75,20 @@ RULE void updateOne(T& p, T g, const typename Rule::template Scalars<T>& scalars
   }
 }
 
-template <class Rule, class T, Preparation kPreparation, bool kDecay, Way kWay, class... Slot>
-RULE void walk(size_t length, const Prelude<T> prelude, const Decay<T> decay,
-               const typename Rule::template Scalars<T> scalars, T* __restrict saved, T* __restrict p, const T* __restrict g,
-               Slot* __restrict... slots) {
+template <class Rule, class T, Preparation kPreparation, bool kDecay, bool kAverage, Way kWay, class... Slot>
+RULE void walk(size_t length, const Prelude<T> prelude, const Decay<T> decay, const Averaging<T> averaging,
+               const typename Rule::template Scalars<T> scalars, Kept<T>* __restrict kept, T* __restrict p,
+               const T* __restrict g, Slot* __restrict... slots) {
+  T* __restrict average = averaging.average;
   for (size_t i = 0; i < length; ++i) {
     const T gradient = prelude.template apply<kPreparation>(g[i]);
-    if (kWay == kQuick) saved[i] = p[i];
-    if (kWay == kRepair) p[i] = saved[i];
+    if (kWay == kQuick) kept->p[i] = p[i];
+    if (kWay == kRepair) p[i] = kept->p[i];
     if (kDecay) p[i] = decay.apply(p[i]);
     updateOne<kWay, Rule>(p[i], gradient, scalars, slots[i]...);
+    if (!kAverage) continue;
+    if (kWay == kQuick) kept->average[i] = average[i];
+    if (kWay == kRepair) average[i] = kept->average[i];
+    Average::update(average[i], p[i], averaging.scalars);
   }
 }

@@ -15,6 +15,8 @@ enum Dtype : uint8_t { kFloat32, kFloat64, kDtypes };
 enum Storage : uint8_t { kPlain, kBfloat16, kFloat16, kStorages };
 constexpr const char* kStorageNames[] = {"plain", "bfloat16", "float16"};
 
+constexpr size_t kStage = 1024;        // elements: what is looked at or encoded at a time; chunks are whole stages
+
 // What JavaScript sets for a pass, once a step, in this order (kControls names the same fields).
 struct Control {
   double active;                     // 0: the pass does not run in this step
@@ -37,6 +39,8 @@ struct Tensor {
   size_t length;                    // elements
   Storage storage[2 + kMaxSlots];   // of p, g, slots
   double multiplier = 1, divisor = 1;  // g <- g multiplier / divisor clips by norm; 1, 1 is neutral
+  void* average;                    // of p, updated in the same loop; null: there is none
+  const double* averaging;          // scalars of the rule Average
   uint32_t variable;                // index in the optimizer's list: the order in which norms are added
   bool decay;
   bool skip;                        // nothing happens to it in this step

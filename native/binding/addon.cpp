@@ -56,6 +56,14 @@ Napi::Function number(Napi::Env env, Get get) {
   });
 }
 
+// Where a typed array lies, and its length in bytes.
+std::pair<void*, size_t> bytesOf(const Napi::Value& value) {
+  if (!value.IsTypedArray()) fail(Napi::TypeError::New(value.Env(), "expected a typed array"), "ERR_OPT_ARRAY_TYPE");
+  void* data = nullptr;
+  napi_get_typedarray_info(value.Env(), value, nullptr, nullptr, &data, nullptr, nullptr);
+  return {data, value.As<Napi::TypedArray>().ByteLength()};
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("rules", describeAll(env, Rules()));
   exports.Set("backends", describeBackends(env));
@@ -71,11 +79,11 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
               }));
   exports.Set("Memory", MemoryHandle::define(env));
   exports.Set("beyondLine", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
-                void* data = nullptr;
-                if (!info[0].IsTypedArray() || napi_get_typedarray_info(info.Env(), info[0], nullptr, nullptr, &data, nullptr,
-                                                                        nullptr) != napi_ok)
-                  fail(Napi::TypeError::New(info.Env(), "expected a typed array"), "ERR_OPT_ARRAY_TYPE");
-                return Napi::Number::New(info.Env(), double(reinterpret_cast<uintptr_t>(data) % 64));
+                return Napi::Number::New(info.Env(), double(reinterpret_cast<uintptr_t>(bytesOf(info[0]).first) % 64));
+              }));
+  exports.Set("useHugePages", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+                const auto [data, bytes] = bytesOf(info[0]);
+                collapseIntoHugePages(data, bytes);
               }));
   exports.Set("newPlan", Napi::Function::New(env, newPlan));
   defineFaults(exports);
