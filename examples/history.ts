@@ -1,5 +1,5 @@
 // What happened at every step and after every epoch, and its chart.
-import { lineChart, type Panel, type Point } from './chart.ts';
+import { lineChart, type Panel, type Point } from '../charts/lines.ts';
 import type { Score } from './network.ts';
 
 interface Epoch {
