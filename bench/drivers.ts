@@ -1,133 +1,138 @@
-// The drivers: what does a step, or moves as much memory. All are run through the same interface.
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+// Every driver: what does a step, or moves as much memory. A driver is a host, which is a process, and perhaps a mode of it.
+import { ruleNamed } from './rules.ts';
+import { variantNamed } from './variants.ts';
 
-import { Variable } from 'keras-optimizers';
-import { addon, useBackend } from '../dist/native.js';
-import { bytesOf, rules, type Rule } from './rules.ts';
+export interface Trial {
+  readonly rule: string;
+  readonly work: string;
+  readonly variant: string;
+  readonly threads: number;
+}
 
 export interface Driver {
-  readonly name: string;
-  /** Read and written in a repetition. */
-  readonly bytes: number;
-  /** Does that many repetitions; returns the seconds they took. */
-  readonly run: (repetitions: number) => number;
-  /** The variable as it is now; absent where no rule is computed. */
-  readonly values?: () => ArrayLike<number>;
+  readonly about: string;
+  /** Chosen without a word: always, not with --quick, only with --full, never. */
+  readonly when: 'quick' | 'default' | 'full' | 'named';
+  /** The rules that it has, each with the rule it does instead where it has only a similar one. Absent: all, themselves. */
+  readonly as?: Readonly<Record<string, string>>;
+  /** The variants that it has. Absent: all. */
+  readonly variants?: readonly string[];
+  /** Elements from which on a step takes too long or too much memory. */
+  readonly most?: number;
+  /** Measured only for so many tensors. */
+  readonly tensors?: (count: number) => boolean;
+  /** By how much its values may differ from ours; absent for the loops that have none. */
+  readonly tolerance?: number;
 }
 
-/** A loop of bench/traffic.cpp; returns seconds. */
-type Loop = (arrays: number, elements: number, repetitions: number, threads: number) => number;
+// Roundings: compilers fuse multiplications with additions, and folded scalars are other floats. A few units in the last
+// place of numbers below 1, after a few steps.
+const kRounding = 1e-6;
+// Adam with epsilon beside the root of the corrected second moment instead of the uncorrected: at the first step this is
+// epsilon / sqrt(1 - beta_2) more beside roots from 1/256 on, 8e-4 of a step of 0.001.
+const kEpsilon = 1e-5;
 
-/** Says how many threads a step and the loops beside it use. */
-export const threadsVariable = 'KERAS_OPTIMIZERS_NUM_THREADS';
-export const trafficAddon = fileURLToPath(new URL('../build-cmake/bench/traffic.node', import.meta.url));
+const same = (...names: string[]): Record<string, string> => Object.fromEntries(names.map((name) => [name, name]));
+const basic = same('sgd', 'sgd_momentum', 'adam', 'adamw', 'nadam');
+const kerasVariants = ['plain', 'global_clipnorm', 'ema', 'accumulation'];
+const torch = { variants: ['plain', 'global_clipnorm', 'ema'], when: 'default', tolerance: kEpsilon } as const;
+const keras = { variants: kerasVariants, when: 'default' } as const;
+const tensorflowJs = {
+  as: { ...same('sgd', 'sgd_momentum', 'adam'), adamw: 'adam', nadam: 'adam' },
+  variants: ['plain'],
+  tolerance: kEpsilon,
+} as const;
 
-/** Backends of the library, best first, with the reason if one cannot run here. */
-export const { backends } = addon;
-const usable = backends.filter(({ unusable }) => unusable === null).map(({ name }) => name);
+const step = 'optimizer.apply()';
 
-/** Every driver by name, with what it does. */
-export const drivers: Readonly<Record<string, string>> = {
-  traffic: 'a C++ loop that reads and writes the arrays of the step and only adds, the faster of two widths',
-  memcpy: 'one half of as much memory copied onto the other',
-  ...Object.fromEntries(
-    usable.map((name) => [name, 'optimizer.apply() on a Variable, gradients in variable.gradient']),
-  ),
-  arrays: `optimizer.apply([gradient]), ${usable[0]}, the variable and the gradient being Float32Arrays`,
-  javascript: 'the same step as a loop over Float32Arrays',
-  tfjs: 'optimizer.applyGradients of TensorFlow.js, CPU backend',
+export const drivers: Readonly<Record<string, Driver>> = {
+  traffic: {
+    about: 'the limit: a C++ loop over the arrays of the step that only adds, the faster of two widths',
+    when: 'quick',
+  },
+  memcpy: { about: 'one half of as much memory copied onto the other', when: 'quick' },
+  read: { about: 'a C++ loop that only reads the gradients', when: 'full' },
+  ours: { about: `${step} on Variables, gradients in variable.gradient`, when: 'quick', tolerance: 0 },
+  'ours:arrays': { about: `${step} with Float32Arrays as variables and gradients`, when: 'quick', tolerance: 0 },
+  'ours:async': { about: 'await optimizer.apply_async() on Variables', when: 'full', tolerance: 0 },
+  'ours:first': { about: `the first ${step} of an optimizer that has been built`, when: 'full', variants: ['plain'] },
+  'ours:flat': {
+    about: `${step} on one Variable of as many elements as the list has`,
+    when: 'full',
+    tensors: (count) => count > 1,
+  },
+  'ours:without': { about: `${step} on Variables without what the variant adds`, when: 'full' },
+  'ours:avx512': { about: 'ours with the kernels for AVX-512', when: 'named', tolerance: 0 },
+  'ours:avx2': { about: 'ours with the kernels for AVX2', when: 'named', tolerance: 0 },
+  'ours:baseline': { about: 'ours with the kernels for any processor', when: 'named', tolerance: 0 },
+  javascript: {
+    about: 'the same step as a loop over Float32Arrays',
+    when: 'quick',
+    as: basic,
+    variants: ['plain'],
+    tolerance: kRounding,
+  },
+  'tfjs:cpu': {
+    ...tensorflowJs,
+    about: 'optimizer.applyGradients of TensorFlow.js, CPU backend',
+    when: 'full',
+    most: 2 ** 20,
+  },
+  'tfjs:wasm': {
+    ...tensorflowJs,
+    about: 'optimizer.applyGradients of TensorFlow.js, WebAssembly backend',
+    when: 'default',
+    most: 2 ** 22,
+  },
+  'keras:eager': { ...keras, about: 'optimizer.apply of Keras on TensorFlow, eagerly', tolerance: 0 },
+  'keras:function': { ...keras, about: 'the same in a tf.function', tolerance: 0 },
+  'keras:jit': { ...keras, about: 'the same in a tf.function with jit_compile', tolerance: kRounding },
+  'torch:foreach': { ...torch, about: 'optimizer.step of PyTorch, foreach', as: basic },
+  'torch:fused': {
+    ...torch,
+    about: 'optimizer.step of PyTorch, fused',
+    as: { ...same('sgd', 'sgd_momentum', 'adam', 'adamw'), nadam: 'adamw' },
+  },
+  optax: {
+    about: 'update and apply_updates of optax in a jax.jit with donated buffers',
+    when: 'default',
+    as: { ...basic, nadam: 'nadam_constant' },
+    variants: kerasVariants,
+    tolerance: kEpsilon,
+  },
 };
 
-// It needs 0.2 microseconds an element: one step of more elements would take seconds.
-const kMostForTensorFlow = 2 ** 20;
+/** Drivers of a Python host share its process; those of a Node host have one each. */
+export const hostOf = (driver: string): string => driver.split(':')[0] as string;
+export const pythonHosts: readonly string[] = ['keras', 'torch', 'optax'];
 
-/** Why a driver has nothing to measure in a trial; undefined if it has. */
-export function whyNot(driver: string, rule: string, elements: number): string | undefined {
-  if (driver !== 'tfjs') return undefined;
-  if (rules[rule]?.tensorflow === undefined) return `tfjs: TensorFlow.js has no ${rule}`;
-  return elements > kMostForTensorFlow
-    ? `tfjs: skipped above ${kMostForTensorFlow} elements, a step takes too long`
-    : undefined;
+export function driverNamed(name: string): Driver {
+  const driver = drivers[name];
+  if (driver === undefined) throw new RangeError(`no driver is named ${name}`);
+  return driver;
 }
 
-const timed =
-  (step: () => void) =>
-  (repetitions: number): number => {
-    const start = performance.now();
-    for (let i = 0; i < repetitions; i++) step();
-    return (performance.now() - start) / 1000;
-  };
-
-/** Numbers in [-1, 1], none of them tiny; another `phase` gives others. */
-const wave = (elements: number, phase: number): Float32Array => {
-  const values = new Float32Array(elements);
-  for (let i = 0; i < elements; i++) values[i] = Math.sin((i % 997) + phase);
-  return values;
-};
-const variableOf = (elements: number): Float32Array => wave(elements, 0.25);
-const gradientOf = (elements: number): Float32Array => wave(elements, 0.5);
-
-export async function makeDriver(name: string, rule: Rule, elements: number): Promise<Driver> {
-  const bytes = bytesOf(rule) * elements;
-  if (name === 'traffic') return { name, bytes, run: loopOf(name, rule, elements) };
-  if (name === 'memcpy') return { name, bytes: 4 * rule.arrays * elements, run: loopOf(name, rule, elements) };
-  if (name === 'arrays') return { name, bytes, ...overArrays(rule, elements) };
-  if (name === 'javascript') return { name, bytes, ...javascript(rule, elements) };
-  if (name === 'tfjs') return { name, bytes, ...(await tensorflow(rule, elements)) };
-  return { name, bytes, ...backend(name, rule, elements) };
+/** The rule that a driver does in a trial of that rule; undefined if it has nothing like it. */
+export function doneAs(driver: string, rule: string): string | undefined {
+  const { as } = driverNamed(driver);
+  return as === undefined ? rule : as[rule];
 }
 
-type Measured = Pick<Driver, 'run' | 'values'>;
-
-function loopOf(name: 'traffic' | 'memcpy', { arrays }: Rule, elements: number): Driver['run'] {
-  const loop = (createRequire(import.meta.url)(trafficAddon) as Readonly<Record<typeof name, Loop>>)[name];
-  const threads = Number(process.env[threadsVariable] ?? 1);
-  return (repetitions) => loop(arrays, elements, repetitions, threads);
-}
-
-function backend(name: string, rule: Rule, elements: number): Measured {
-  const variable = new Variable(variableOf(elements));
-  variable.gradient.set(gradientOf(elements));
-  const optimizer = rule.optimizer();
-  optimizer.build([variable]);
-  const run = timed(() => optimizer.apply());
-  const runThere = (repetitions: number): number => {
-    useBackend(name); // the first step of an optimizer binds it to the backend that is chosen then
-    return run(repetitions);
-  };
-  return { run: runThere, values: () => variable.value };
-}
-
-function overArrays(rule: Rule, elements: number): Measured {
-  const variable = variableOf(elements);
-  const gradients = [gradientOf(elements)];
-  const optimizer = rule.optimizer();
-  optimizer.build([variable]);
-  const run = timed(() => optimizer.apply(gradients));
-  const runThere = (repetitions: number): number => {
-    useBackend(usable[0] as string);
-    return run(repetitions);
-  };
-  return { run: runThere, values: () => variable };
-}
-
-function javascript(rule: Rule, elements: number): Measured {
-  const [m, v] = [1, 2].map((slot) => new Float32Array(rule.arrays >= slot + 2 ? elements : 0)) as [
-    Float32Array,
-    Float32Array,
-  ];
-  const p = variableOf(elements);
-  return { run: timed(rule.javascript({ p, g: gradientOf(elements), m, v })), values: () => p };
-}
-
-async function tensorflow(rule: Rule, elements: number): Promise<Measured> {
-  const tf = await import('@tensorflow/tfjs-core');
-  tf.enableProdMode(); // no advice on the console
-  await import('@tensorflow/tfjs-backend-cpu');
-  await tf.setBackend('cpu');
-  const variable = tf.variable(tf.tensor1d(variableOf(elements)));
-  const gradients = [{ name: variable.name, tensor: tf.tensor1d(gradientOf(elements)) }];
-  const optimizer = rule.tensorflow?.(tf);
-  return { run: timed(() => optimizer?.applyGradients(gradients)), values: () => variable.dataSync() };
+/** Whether a driver has something to measure in a trial; if not, why, or false where nobody would expect it. */
+export function fits(
+  driver: string,
+  { rule, variant }: Trial,
+  tensors: number,
+  elements: number,
+): true | false | string {
+  const { most = Infinity, tensors: wanted, variants = [variant] } = driverNamed(driver);
+  const done = doneAs(driver, rule);
+  if (wanted?.(tensors) === false) return false;
+  if (driver === 'read' && variantNamed(variant).norm !== true) return false;
+  if (driver === 'ours:without' && variant === 'plain') return false;
+  if (done === undefined) return `${driver}: has no ${rule}`;
+  if (!variants.includes(variant)) return hostOf(driver) === 'ours' ? false : `${driver}: has no ${variant}`;
+  if (ruleNamed(done).className === undefined && variant !== 'plain')
+    return `${driver}: there is nothing to check its ${variant} against`;
+  return elements > most ? `${driver}: not above ${most} elements` : true;
 }

@@ -1,33 +1,54 @@
 // Samples in rounds: every driver once in each round, so that what happens on the machine happens to all of them.
 
-export interface Run {
-  /** Does that many repetitions; returns the seconds they took. */
-  readonly run: (repetitions: number) => number;
+export interface Lane {
+  readonly driver: string;
+  /** Does that many repetitions; gives the seconds they took. */
+  readonly run: (repetitions: number) => Promise<number>;
 }
 
-const kWarmUp = 0.06; // seconds: less leaves JavaScript unoptimized
+/** Seconds a repetition, of each driver, in each round. */
+export type Samples = Readonly<Record<string, readonly number[]>>;
 
-/** Warms up. Returns how many repetitions make a sample of that many seconds. */
-export function calibrate({ run }: Run, seconds: number): number {
+const kWarmUp = 0.15; // seconds: less leaves JavaScript unoptimized, whose compiler has to share the one processor
+const kShort = 0.001; // seconds: what a cache can hold of a step's arrays takes less
+
+/** Warms up. Gives how many repetitions make a sample of that many seconds. */
+export async function calibrate({ run }: Lane, seconds: number): Promise<number> {
+  await run(1); // compiles what is compiled at the first step
   for (let repetitions = 1, spent = 0; ;) {
-    const took = run(repetitions);
+    const took = await run(repetitions);
     spent += took;
     if (spent >= kWarmUp && took >= seconds / 4) return Math.max(1, Math.round((repetitions * seconds) / took));
     if (took < seconds) repetitions *= 2;
   }
 }
 
-/** Seconds a repetition, of each in each round. */
-export function inRounds(runs: readonly Run[], rounds: number, seconds: number): number[][] {
-  const repetitions = runs.map((run) => calibrate(run, seconds));
-  const samples: number[][] = runs.map(() => []);
-  for (let round = 0; round < rounds; round++)
-    runs.forEach(({ run }, i) => {
-      const count = repetitions[i] as number;
-      run(1); // brings its arrays back into the caches, which the others have used
-      samples[i]?.push(run(count) / count);
+/** A lane that fails is left out from then on, and `failed` is told why. */
+export async function inRounds(
+  lanes: readonly Lane[],
+  rounds: number,
+  seconds: number,
+  failed: (driver: string, reason: Error) => void,
+): Promise<Samples> {
+  const samples = new Map<Lane, number[]>();
+  const repetitions = new Map<Lane, number>();
+  const attempt = async (lane: Lane, act: () => Promise<unknown>): Promise<void> => {
+    await act().catch((error: Error) => {
+      samples.delete(lane);
+      repetitions.delete(lane);
+      failed(lane.driver, error);
     });
-  return samples;
+  };
+  for (const lane of lanes) await attempt(lane, async () => void repetitions.set(lane, await calibrate(lane, seconds)));
+  for (const lane of repetitions.keys()) samples.set(lane, []);
+  for (let round = 0; round < rounds; round++)
+    for (const [lane, taken] of [...samples])
+      await attempt(lane, async () => {
+        const count = repetitions.get(lane) as number;
+        if (seconds / count < kShort) await lane.run(1); // brings its arrays back into the caches, which the others have used
+        taken.push((await lane.run(count)) / count);
+      });
+  return Object.fromEntries([...samples].map(([{ driver }, taken]) => [driver, taken]));
 }
 
 /** The value below which the given part of the numbers lies. */
@@ -38,4 +59,15 @@ export function quantile(numbers: readonly number[], part: number): number {
   return low + (high - low) * (place - Math.floor(place));
 }
 
-export const median = (numbers: readonly number[]): number => quantile(numbers, 0.5);
+/** Of the samples of all rounds. */
+export interface Summary {
+  readonly median: number;
+  /** Quartiles. */
+  readonly low: number;
+  readonly high: number;
+}
+
+export function summary(numbers: readonly number[]): Summary {
+  const short = (part: number): number => Number(quantile(numbers, part).toPrecision(5));
+  return { median: short(0.5), low: short(0.25), high: short(0.75) };
+}

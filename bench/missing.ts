@@ -1,10 +1,14 @@
 // What cannot be measured here, and why. Builds the loops in C++ on the way.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { backends, trafficAddon } from './drivers.ts';
+import { addon } from '../dist/native.js';
+import { drivers, hostOf, pythonHosts } from './drivers.ts';
+import { trafficAddon } from './hosts/traffic.ts';
+import { python } from './peer.ts';
 
 /** Why the loops in C++ could not be built; undefined if they were. */
 function trafficFailure(): string | undefined {
@@ -24,20 +28,35 @@ function trafficFailure(): string | undefined {
 function tensorflowFailure(): string | undefined {
   const { resolve } = createRequire(import.meta.url);
   try {
-    for (const name of ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-cpu']) resolve(name);
+    for (const name of ['core', 'backend-cpu', 'backend-wasm']) resolve(`@tensorflow/tfjs-${name}`);
     return undefined;
   } catch (error) {
     return (error as Error).message.split('\n')[0];
   }
 }
 
-/** The drivers that cannot run at all, with the reason. */
-export function missingDrivers(): Map<string, string> {
-  const reasons = new Map<string, string>();
-  for (const { name, unusable } of backends) if (unusable !== null) reasons.set(name, unusable);
-  const traffic = trafficFailure();
-  if (traffic !== undefined) reasons.set('traffic', traffic).set('memcpy', 'is built with traffic');
-  const tensorflow = tensorflowFailure();
-  if (tensorflow !== undefined) reasons.set('tfjs', tensorflow);
-  return reasons;
+const pythonFailure = (): string | undefined =>
+  existsSync(python) ? undefined : 'there is no build-python/: npm run bench:python makes it';
+
+function backendFailure(mode: string): string | undefined {
+  const { name, unusable } = addon.backends.find((backend) => backend.name === mode) ?? {};
+  return name === undefined ? 'not built' : (unusable ?? undefined);
+}
+
+/** Reasons by driver, of those that cannot run at all. */
+export function missingDrivers(names: readonly string[]): Map<string, string> {
+  const [traffic, tensorflow, python] = [trafficFailure(), tensorflowFailure(), pythonFailure()];
+  const reason = (name: string): string | undefined => {
+    const host = hostOf(name);
+    if (['traffic', 'memcpy', 'read'].includes(name)) return traffic;
+    if (host === 'tfjs') return tensorflow;
+    if (pythonHosts.includes(host)) return python;
+    return host === 'ours' && drivers[name]?.when === 'named' ? backendFailure(name.slice(host.length + 1)) : undefined;
+  };
+  return new Map(
+    names.flatMap((name) => [[name, reason(name)] as const].filter((one) => one[1] !== undefined)) as [
+      string,
+      string,
+    ][],
+  );
 }

@@ -1,82 +1,68 @@
-// The command line: words select rules, sizes and drivers.
+// The command line: words select rules, works, variants and drivers.
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { drivers } from './drivers.ts';
-import { rules } from './rules.ts';
+import { drivers, hostOf, type Trial } from './drivers.ts';
+import { plans, trialsOf, type Grid, type Plan } from './plans.ts';
+import { ruleNames } from './rules.ts';
+import { variants } from './variants.ts';
+import { shapesOf, workForms } from './work.ts';
 
 export interface Options {
-  readonly rules: readonly string[];
-  /** Elements of the tensor. */
-  readonly sizes: readonly number[];
+  readonly words: readonly string[];
+  readonly trials: readonly Trial[];
   readonly drivers: readonly string[];
   readonly rounds: number;
-  /** Of a step and of the loops that it is compared with. */
-  readonly threads: number;
   /** Length of a sample. */
   readonly seconds: number;
   /** Large steps whose delay of the event loop is measured; none with words. */
   readonly steps: number;
+  /** Only whether the values are right. */
+  readonly check: boolean;
   /** Where the result goes. */
   readonly json: string;
 }
-
-interface Defaults {
-  readonly rules: readonly string[];
-  readonly sizes: readonly string[];
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly steps: number;
-}
-const full: Defaults = {
-  rules: Object.keys(rules),
-  sizes: ['1K', '16K', '256K', '4M', '16M'],
-  rounds: 25,
-  seconds: 0.002,
-  steps: 100,
-};
-const quick: Defaults = { rules: ['adam', 'nadam'], sizes: ['1K', '256K'], rounds: 5, seconds: 0.001, steps: 5 };
 
 const options = {
   rounds: { type: 'string' },
   threads: { type: 'string' },
   json: { type: 'string' },
   quick: { type: 'boolean' },
+  full: { type: 'boolean' },
+  check: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 
 const list = (title: string, lines: readonly string[]): string => [`${title}:`, ...lines, ''].join('\n');
+const described = (all: Readonly<Record<string, { readonly about: string }>>): string[] =>
+  Object.entries(all).map(([name, { about }]) => `  ${name.padEnd(19)} ${about}`);
+
 const help = [
-  'Measures a step of every rule for one tensor, beside loops that only move as much memory.\n',
+  'Measures a step beside loops that only move as much memory, and beside what others have.\n',
   '  npm run bench -- [words] [options]\n',
   list('Words', [
-    `  rules     ${full.rules.join(' ')}`,
-    `  sizes     ${full.sizes.join(' ')}, or any other number of float32 elements`,
-    '  drivers   see below; traffic, which the others are compared with, is always there',
+    `  rules     ${ruleNames.join(' ')}`,
+    `  works     ${workForms}`,
+    '  variants  see below; default: plain',
+    '  drivers   see below, or the part before the colon; traffic and ours, which all are compared with, are always there',
   ]),
   list('Options', [
-    `  --rounds N    samples of every driver; default: ${full.rounds}`,
-    '  --threads N   threads of a step and of the loops beside it; default: 1',
-    '  --json FILE   the result with every sample; default: bench/results/latest.json',
-    `  --quick       ${quick.rules.join(' and ')} with ${quick.sizes.join(' and ')} elements, ${quick.rounds} short samples`,
-    '  --help        this text',
+    '  --threads 1,2  of a step and of all beside it',
+    '  --rounds N     samples of every driver',
+    `  --quick        ${plans.quick.about}`,
+    `  (neither)      ${plans.default.about}`,
+    `  --full         ${plans.full.about}; words leave out what they do not name`,
+    '  --check        only compares the values of all drivers after a few steps',
+    '  --json FILE    the result; default: bench/results/latest.json',
+    '  --help         this text',
   ]),
-  list(
-    'Drivers',
-    Object.entries(drivers).map(([name, text]) => `  ${name.padEnd(11)} ${text}`),
-  ),
+  list('Variants', described(variants)),
+  list('Drivers', described(drivers)),
   'Examples:',
-  '  npm run bench -- nadam 4M avx512 avx2',
-  '  npm run bench -- 1                      one element: what a call costs',
+  '  npm run bench -- nadam 4M ours:avx512 ours:avx2 --threads 1,2',
+  '  npm run bench -- nadam 1 ours               one element: what a call costs',
+  '  npm run bench -- --full nadam global_clipnorm',
 ].join('\n');
-
-/** The number that `4M` stands for; NaN if it stands for none. */
-function elementsOf(word: string): number {
-  const [, digits, unit = ''] = /^([1-9]\d{0,8})([KM]?)$/i.exec(word) ?? [];
-  return Number(digits) * ({ K: 2 ** 10, M: 2 ** 20 }[unit.toUpperCase()] ?? 1);
-}
-
-const isSize = (word: string): boolean => !Number.isNaN(elementsOf(word));
 
 /** What the arguments mean; ends the process after `--help`, and with exit code 2 if they mean nothing. */
 export function readOptions(args: string[]): Options {
@@ -89,38 +75,66 @@ export function readOptions(args: string[]): Options {
 }
 
 function parse(args: string[]): Options {
-  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const { values, positionals: words } = parseArgs({ args, options, allowPositionals: true });
   if (values.help === true) {
     console.log(help);
     process.exit(0);
   }
-  checkWords(positionals);
-  const defaults = values.quick === true ? quick : full;
-  const chosen = (known: readonly string[]): string[] => known.filter((name) => positionals.includes(name));
-  const orAll = <T>(some: readonly T[], all: readonly T[]): readonly T[] => (some.length > 0 ? some : all);
-  const words = orAll(chosen(Object.keys(drivers)), Object.keys(drivers));
-  const sizes = orAll(positionals.filter(isSize), defaults.sizes);
+  checkWords(words);
+  const plan = plans[values.full === true ? 'full' : values.quick === true ? 'quick' : 'default'];
+  const threads = values.threads?.split(',').map((text) => wholeNumber('--threads', text));
+  const trials = trialsOf(plan.grids.map((grid) => selected(grid, words, threads, values.full === true)));
+  if (trials.length === 0 && values.check !== true)
+    throw new RangeError(`bench --full has nothing that ${words.join(' ')} names`);
   return {
-    rules: orAll(chosen(full.rules), defaults.rules),
-    sizes: [...new Set(sizes.map(elementsOf))],
-    drivers: Object.keys(drivers).filter((name) => name === 'traffic' || words.includes(name)),
-    rounds: wholeNumber('--rounds', values.rounds) ?? defaults.rounds,
-    threads: wholeNumber('--threads', values.threads) ?? 1,
-    seconds: defaults.seconds,
-    steps: positionals.length > 0 ? 0 : defaults.steps,
+    words,
+    trials,
+    drivers: chosenDrivers(words, values.check === true ? plans.full : plan),
+    rounds: values.rounds === undefined ? plan.rounds : wholeNumber('--rounds', values.rounds),
+    seconds: plan.seconds,
+    steps: words.length > 0 ? 0 : plan.steps,
+    check: values.check ?? false,
     json: values.json ?? fileURLToPath(new URL('results/latest.json', import.meta.url)),
   };
 }
 
-function checkWords(words: readonly string[]): void {
-  const known = [...Object.keys(rules), ...Object.keys(drivers)];
-  const unknown = words.find((word) => !known.includes(word) && !isSize(word));
-  if (unknown === undefined) return;
-  throw new RangeError(`bench expects sizes such as 256K and words of ${known.join(', ')}, got "${unknown}"`);
+/** The grid with what the words name in the place of its own; of the full plan, only what they name. */
+function selected(grid: Grid, words: readonly string[], threads: readonly number[] | undefined, full: boolean): Grid {
+  const pick = <T>(own: readonly T[], named: readonly T[]): readonly T[] => {
+    if (named.length === 0) return own;
+    return full ? own.filter((one) => named.includes(one)) : named;
+  };
+  const of = (known: readonly string[]): string[] => known.filter((name) => words.includes(name));
+  return {
+    rules: pick(grid.rules, of(ruleNames)),
+    works: pick(grid.works, words.filter(isWork)),
+    variants: pick(grid.variants, of(Object.keys(variants))),
+    threads: pick(grid.threads, threads ?? []),
+  };
 }
 
-function wholeNumber(name: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
+function chosenDrivers(words: readonly string[], { when }: Plan): string[] {
+  const named = Object.keys(drivers).filter((name) => words.includes(name) || words.includes(hostOf(name)));
+  const byWord = (name: string): boolean =>
+    named.includes(name) && (words.includes(name) || drivers[name]?.when !== 'named');
+  return Object.keys(drivers).filter((name) =>
+    named.length > 0
+      ? ['traffic', 'ours'].includes(name) || byWord(name)
+      : drivers[name] !== undefined && when.includes(drivers[name].when),
+  );
+}
+
+const isWork = (word: string): boolean => shapesOf(word) !== undefined;
+
+function checkWords(words: readonly string[]): void {
+  const names = Object.keys(drivers);
+  const known = [...new Set([...ruleNames, ...Object.keys(variants), ...names.map(hostOf), ...names])];
+  const unknown = words.find((word) => !known.includes(word) && !isWork(word));
+  if (unknown === undefined) return;
+  throw new RangeError(`bench expects works such as 256K and words of ${known.join(', ')}, got "${unknown}"`);
+}
+
+function wholeNumber(name: string, text: string): number {
   if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
-  throw new RangeError(`${name} expects a whole number from 1 to 9999, got "${text}"`);
+  throw new RangeError(`${name} expects whole numbers from 1 to 9999, got "${text}"`);
 }

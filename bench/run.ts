@@ -1,25 +1,24 @@
-// npm run bench: drivers x trials. A trial is a rule and a number of elements, in a fresh process; in it all drivers are
-// measured in rounds. Prints a table for each rule and writes every sample to a file.
-import { fork } from 'node:child_process';
+// npm run bench: drivers x trials. A trial is a rule, a work, a variant and a number of threads; in it every driver has a
+// process of its own, is checked, and is measured in rounds with the others. Prints a table for each trial; writes a file.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { dirname, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-import { drivers, threadsVariable, whyNot } from './drivers.ts';
-import { delayTable } from './event_loop.ts';
+import { checkAll } from './check_all.ts';
+import { drivers } from './drivers.ts';
+import { delayTable, type Delay } from './event_loop.ts';
 import { missingDrivers } from './missing.ts';
 import { readOptions, type Options } from './options.ts';
-import { bytesOf, rules, type Rule } from './rules.ts';
-import { sizeName, summary, table, type Outcome } from './table.ts';
-import type { Measurement, Task } from './trial.ts';
+import { pinning } from './peer.ts';
+import { table, threadsName } from './table.ts';
+import { measure, type Outcome } from './trial.ts';
 
 const load = (): readonly number[] => loadavg().map((x) => Math.round(x * 100) / 100);
 
 /** What is measured, where, and with what. */
-const circumstances = (args: readonly string[], { rounds, threads }: Options) => ({
+const circumstances = (args: readonly string[], { rounds }: Options) => ({
   date: new Date().toISOString(),
-  command: ['npm run bench --', ...args].join(' '),
+  command: ['npm run bench --', ...args].join(' ').replace(/ --$/, ''),
   cpu: cpus()[0]?.model.trim() ?? 'unknown',
   cores: cpus().length,
   memory_gb: Math.round(totalmem() / 1e9),
@@ -27,85 +26,86 @@ const circumstances = (args: readonly string[], { rounds, threads }: Options) =>
   node: process.version,
   load: load(),
   rounds,
-  threads,
 });
-type Circumstances = ReturnType<typeof circumstances>;
+export type Circumstances = ReturnType<typeof circumstances>;
 
-const headOf = ({ date, command, cpu, cores, memory_gb, platform, node, load, rounds, threads }: Circumstances) => `\
-${date}  ${command}
-${cpu}, ${cores} cores, ${memory_gb} GB, ${platform}, Node ${node}, load ${load.join(' ')}
-${threads} thread${threads > 1 ? 's' : ''}, medians of ${rounds} rounds; "~" where the middle half of them is spread over more than 20 %.
-ns: nanoseconds an element; GB/s: read and written; limit: times that of the traffic loop in the same round.
+/** The file. */
+export interface Result extends Circumstances {
+  readonly load_afterwards: readonly number[];
+  readonly versions: Readonly<Record<string, string>>;
+  readonly missing: Readonly<Record<string, string>>;
+  readonly trials: readonly Omit<Outcome, 'versions'>[];
+  readonly event_loop: readonly Delay[];
+}
+
+const headOf = (about: Circumstances, { trials }: Options): string => `\
+${about.date}  ${about.command}
+${about.cpu}, ${about.cores} cores, ${about.memory_gb} GB, ${about.platform}, Node ${about.node}, load ${about.load.join(' ')}
+${[...new Set(trials.map(({ threads }) => threads))].map((count) => `${threadsName(count)} ${pinning(count)}`).join('; ')}
+Medians of ${about.rounds} rounds; "~" where the middle half of them is spread over more than 20 %.
+us: microseconds a call; GB/s: read and written; limit, ours: times that of traffic, of ours, in the same round.
 The machine may be shared: trust the ratios more than the times, and neither while the load is high.
 `;
 
 function printDrivers(names: readonly string[], missing: ReadonlyMap<string, string>): void {
-  for (const name of names) console.log(`  ${name.padEnd(11)} ${drivers[name]}`);
-  for (const [name, reason] of missing) console.log(`  ${name.padEnd(11)} skipped: ${reason}`);
+  const line = (name: string): string => missing.get(name)?.replace(/^/, 'skipped: ') ?? drivers[name]?.about ?? '';
+  for (const name of names) console.log(`  ${name.padEnd(15)} ${line(name)}`);
+  console.log();
 }
 
-/** Runs a trial in a process of its own. */
-function inFreshProcess(task: Task, threads: number): Promise<Measurement[]> {
-  return new Promise((resolve, reject) => {
-    const trial = fileURLToPath(new URL('trial.ts', import.meta.url));
-    const child = fork(trial, { env: { ...process.env, [threadsVariable]: `${threads}` } });
-    let outcome: Measurement[] | undefined;
-    child.on('message', (message) => (outcome = message as Measurement[]));
-    child.on('error', reject);
-    child.on('exit', (code, signal) => {
-      if (outcome !== undefined) resolve(outcome);
-      else reject(new Error(`the trial ${task.rule} ${sizeName(task.elements)} ended with ${signal ?? code}`));
-    });
-    child.send(task);
-  });
-}
-
-/** All sizes of a rule, one after the other. Adds to `skipped` what has nothing to measure. */
-async function measureRule(rule: string, options: Options, skipped: Set<string>): Promise<Outcome[]> {
-  const { sizes, rounds, seconds, threads } = options;
-  const outcomes: Outcome[] = [];
-  for (const elements of sizes) {
-    const reasons = options.drivers.map((name) => whyNot(name, rule, elements));
-    const drivers = options.drivers.filter((_, i) => reasons[i] === undefined);
-    for (const reason of reasons) if (reason !== undefined) skipped.add(reason);
-    const measurements = await inFreshProcess({ rule, elements, drivers, rounds, seconds }, threads);
-    outcomes.push({ rule, elements, measurements });
-  }
-  return outcomes;
-}
-
-/** Measures and prints rule after rule. */
-async function measureAll(options: Options): Promise<Outcome[]> {
-  const skipped = new Set<string>();
-  const trials: Outcome[] = [];
-  for (const name of options.rules) {
-    const outcomes = await measureRule(name, options, skipped);
-    console.log(`\n${table(`${name}: ${bytesOf(rules[name] as Rule)} bytes an element`, outcomes)}`);
-    trials.push(...outcomes);
-  }
-  console.log(['', ...skipped, `load afterwards ${load().join(' ')}`].join('\n'));
-  return trials;
-}
-
-const withSummary = (outcome: Outcome): object => ({
-  ...outcome,
-  measurements: outcome.measurements.map((one) => ({ ...one, ...summary(one, outcome) })),
-});
-
-function write(path: string, result: object): void {
+function write(path: string, result: Result): void {
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, `${JSON.stringify(result, null, 1)}\n`);
-  console.log(`every sample is in ${relative('', path)}`);
+  // A line for each measurement: small enough to keep, and to compare.
+  const text = JSON.stringify(result, null, 1).replace(/\{[^{}[\]]*\}/g, (inner) => inner.replace(/\s*\n\s*/g, ' '));
+  writeFileSync(path, `${text}\n`);
+}
+
+/** Trial after trial, each written as soon as it is there. */
+async function measureAll(
+  options: Options,
+  about: Circumstances,
+  missing: ReadonlyMap<string, string>,
+): Promise<Result> {
+  const names = options.drivers.filter((name) => !missing.has(name));
+  const versions: Record<string, string> = {};
+  const trials: Omit<Outcome, 'versions'>[] = [];
+  const result = (event_loop: readonly Delay[]): Result => ({
+    ...about,
+    load_afterwards: load(),
+    versions,
+    missing: Object.fromEntries(missing),
+    trials,
+    event_loop,
+  });
+  for (const trial of options.trials) {
+    const { versions: used, ...outcome } = await measure(trial, names, options);
+    trials.push(outcome);
+    Object.assign(versions, used);
+    console.log(table({ ...outcome, versions: used }));
+    write(options.json, result([]));
+  }
+  const { text, delays } = await delayTable(options.steps);
+  console.log(text);
+  write(options.json, result(delays));
+  return result(delays);
 }
 
 const args = process.argv.slice(2);
 const options = readOptions(args);
-const missing = missingDrivers();
-const names = options.drivers.filter((name) => !missing.has(name));
+const missing = missingDrivers(options.drivers);
 const about = circumstances(args, options);
-console.log(headOf(about));
-printDrivers(names, missing);
-const trials = await measureAll({ ...options, drivers: names });
-const { text, delays } = await delayTable(options.steps);
-console.log(text);
-write(options.json, { ...about, load_afterwards: load(), trials: trials.map(withSummary), event_loop: delays });
+console.log(headOf(about, options));
+printDrivers(options.drivers, missing);
+if (options.check) {
+  process.exitCode = (await checkAll(
+    options.words,
+    options.drivers.filter((name) => !missing.has(name)),
+  ))
+    ? 0
+    : 1;
+} else {
+  const { trials, versions } = await measureAll(options, about, missing);
+  console.log(Object.values(versions).join(', '));
+  console.log(`load afterwards ${load().join(' ')}; the result is in ${relative('', options.json)}`);
+  process.exitCode = trials.some(({ wrong }) => wrong.length > 0) ? 1 : 0;
+}

@@ -1,66 +1,55 @@
-// The table on the terminal: one for each rule, a line for each driver, a group of columns for each size.
-import { median, quantile } from './measure.ts';
-import type { Measurement } from './trial.ts';
+// The table of a trial on the terminal: a line for each driver.
+import type { Figure } from './figures.ts';
+import type { Measurement, Outcome } from './trial.ts';
 
-export interface Outcome {
-  readonly rule: string;
-  readonly elements: number;
-  readonly measurements: readonly Measurement[];
-}
+/** Three digits. */
+export const short = (x: number): string =>
+  Math.abs(x) >= 100 ? x.toFixed(0) : x.toFixed(Math.abs(x) >= 10 ? 1 : Math.abs(x) >= 1 ? 2 : 3);
 
-/** What the samples of a driver say. */
-export interface Summary {
-  readonly nanosecondsAnElement: number;
-  readonly gigabytesASecond: number;
-  /** Median over the rounds of its time divided by that of the traffic loop in the same round; null without that loop. */
-  readonly timesTraffic: number | null;
-  /** The middle half of the samples, as a part of the median. */
-  readonly spread: number;
-}
-
-export function summary({ bytes, seconds }: Measurement, { elements, measurements }: Outcome): Summary {
-  const middle = median(seconds);
-  const traffic = measurements.find(({ name }) => name === 'traffic')?.seconds;
-  const ratios = traffic?.map((limit, round) => (seconds[round] as number) / limit);
-  return {
-    nanosecondsAnElement: (middle / elements) * 1e9,
-    gigabytesASecond: bytes / middle / 1e9,
-    timesTraffic: ratios === undefined ? null : median(ratios),
-    spread: (quantile(seconds, 0.75) - quantile(seconds, 0.25)) / middle,
-  };
-}
+export const times = (x: number): string => `${x >= 100 ? x.toFixed(0) : x.toFixed(2)}x`;
 
 /** 262144 as 256K. */
 export function sizeName(elements: number): string {
   if (elements % 2 ** 20 === 0) return `${elements / 2 ** 20}M`;
-  return elements % 2 ** 10 === 0 ? `${elements / 2 ** 10}K` : `${elements}`;
+  return elements % 2 ** 10 === 0 ? `${elements / 2 ** 10}K` : elements.toLocaleString('en-US');
 }
+
+export const threadsName = (threads: number): string => `${threads} thread${threads > 1 ? 's' : ''}`;
+
+export const titleOf = ({ rule, work, variant, threads, tensors, elements, bytes }: Outcome): string =>
+  `${rule}${variant === 'plain' ? '' : ` with ${variant}`}, ${work}, ${threadsName(threads)}` +
+  ` (${tensors > 1 ? `${tensors} tensors, ` : ''}${sizeName(elements)} elements, ${bytes} bytes an element)`;
+
+/** With the rule that a driver does, if another. */
+export const nameOf = ({ driver, as }: Measurement): string => (as === undefined ? driver : `${driver} (${as})`);
 
 const kNoisy = 0.2;
+const kName = 28; // characters
 
-/** Three digits. */
-const short = (x: number): string => (x >= 100 ? x.toFixed(0) : x.toFixed(x >= 10 ? 1 : x >= 1 ? 2 : 3));
+const columns = (...texts: string[]): string => texts.map((text) => text.padStart(11)).join('');
 
-const columns = (time: string, rate: string, ratio: string): string =>
-  time.padStart(9) + rate.padStart(7) + ratio.padStart(8);
-
-function cell(outcome: Outcome, driver: string): string {
-  const measurement = outcome.measurements.find(({ name }) => name === driver);
-  if (measurement === undefined) return columns('-', '', '');
-  const { nanosecondsAnElement, gigabytesASecond, timesTraffic, spread } = summary(measurement, outcome);
-  const ratio = timesTraffic === null ? '' : `${timesTraffic.toFixed(timesTraffic >= 100 ? 0 : 2)}x`;
-  return columns(`${spread > kNoisy ? '~' : ''}${short(nanosecondsAnElement)}`, short(gigabytesASecond), ratio);
+function line(measurement: Measurement, { elements, bytes }: Outcome): string {
+  const { seconds, limit, ours, driver } = measurement;
+  const noisy = seconds.high - seconds.low > kNoisy * seconds.median ? '~' : '';
+  const nanoseconds = (1e9 * seconds.median) / elements;
+  // One half of the arrays is copied onto the other, which is less than the step moves; the other loops' traffic is as named.
+  const rate = driver === 'read' || driver === 'memcpy' ? '' : short(bytes / nanoseconds);
+  const cells = [`${noisy}${short(1e6 * seconds.median)}`, short(nanoseconds), rate];
+  return (
+    nameOf(measurement).padEnd(kName) + columns(...cells, ...[limit, ours].map((one) => (one ? times(one.median) : '')))
+  );
 }
 
-/** The table of one rule, whose outcomes are given. */
-export function table(title: string, outcomes: readonly Outcome[]): string {
-  const names = [...new Set(outcomes.flatMap(({ measurements }) => measurements.map(({ name }) => name)))];
-  const line = (name: string, text: (outcome: Outcome) => string): string =>
-    (name.padEnd(11) + outcomes.map(text).join('')).trimEnd();
+export const figureText = ({ median, unit }: Figure): string => (unit === 'x' ? times(median) : `${short(median)} us`);
+
+export function table(outcome: Outcome): string {
   return [
-    title,
-    line('', ({ elements }) => columns(sizeName(elements), '', '')),
-    line('', () => columns('ns', 'GB/s', 'limit')),
-    ...names.map((name) => line(name, (outcome) => cell(outcome, name))),
+    titleOf(outcome),
+    ''.padEnd(kName) + columns('us', 'ns/element', 'GB/s', 'limit', 'ours'),
+    ...outcome.measurements.map((measurement) => line(measurement, outcome)),
+    ...outcome.figures.map((figure) => `  ${figure.name}: ${figureText(figure)}`),
+    ...outcome.skipped.map((reason) => `  skipped: ${reason}`),
+    ...outcome.wrong.map((reason) => `  WRONG: ${reason}`),
+    '',
   ].join('\n');
 }

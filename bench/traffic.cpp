@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -21,43 +22,87 @@
 
 namespace {
 
-// p, g, m, v one after the other, or as many of them as the rule has.
+// One walk over the gradient and some of the other arrays: all are read, and all but the gradient written.
+struct Pass {
+  size_t from, to;   // of the written arrays: the variable is 0, then come the slots
+  size_t gradient, slots;  // bytes of an element of those; one of the first written array always has 4
+};
+
 struct Arrays {
   float* at;
   size_t length;  // elements of each
-  size_t count;
+  size_t count;   // the gradient is the first
+  std::vector<Pass> passes;
   // Not whole pages: where the last 12 bits of addresses agree, loads wait for stores that they have nothing to do with,
   // and everything in cache takes up to 1.4 times as long.
   size_t stride() const { return length + 64; }
+  template <class T>
+  T* array(size_t index, size_t begin) const {
+    return reinterpret_cast<T*>(at + index * stride()) + begin;
+  }
 };
 
-// Every element is read once and, but for the gradient's, written once. All are zero and stay so.
-template <size_t count>
-inline __attribute__((always_inline)) void touch(float* __restrict p, const float* __restrict g, float* __restrict m,
-                                                 float* __restrict v, size_t n) {
+volatile uint32_t sink;
+
+// Or instead of a sum: integers may be reordered, and so the loop becomes one of vectors.
+template <class Gradient>
+inline __attribute__((always_inline)) void read(const Gradient* g, size_t n) {
+  Gradient all = 0;
+  for (size_t i = 0; i < n; ++i) all |= g[i];
+  sink = all;
+}
+
+// All elements are zero and stay so. `zero` is a parameter, as the compiler would drop the addition of a literal.
+template <size_t count, class Gradient, class Slot>
+inline __attribute__((always_inline)) void touch(const Gradient* __restrict g, float* __restrict p, Slot* __restrict a,
+                                                 Slot* __restrict b, Slot* __restrict c, Slot* __restrict d, size_t n,
+                                                 Slot zero) {
   for (size_t i = 0; i < n; ++i) {
-    float x = g[i];
-    if (count > 2) x = m[i] += x;
-    if (count > 3) x = v[i] += x;
-    p[i] += x;
+    p[i] += float(g[i]);
+    if (count > 1) a[i] += zero;
+    if (count > 2) b[i] += zero;
+    if (count > 3) c[i] += zero;
+    if (count > 4) d[i] += zero;
   }
 }
 
-// Elements begin to end of every array.
-inline __attribute__((always_inline)) void touchAll(const Arrays& a, size_t begin, size_t end) {
+template <class Gradient, class Bits, class Slot>
+inline __attribute__((always_inline)) void touchTyped(const Arrays& arrays, const Pass& pass, size_t begin, size_t n) {
+  const Gradient* g = arrays.array<Gradient>(0, begin);
+  float* p = arrays.array<float>(1 + pass.from, begin);
+  Slot *a = arrays.array<Slot>(2 + pass.from, begin), *b = arrays.array<Slot>(3 + pass.from, begin),
+       *c = arrays.array<Slot>(4 + pass.from, begin), *d = arrays.array<Slot>(5 + pass.from, begin);
+  const Slot zero = Slot(sink);
+  switch (pass.to - pass.from) {
+    case 0: return read(arrays.array<Bits>(0, begin), n);
+    case 1: return touch<1>(g, p, a, b, c, d, n, zero);
+    case 2: return touch<2>(g, p, a, b, c, d, n, zero);
+    case 3: return touch<3>(g, p, a, b, c, d, n, zero);
+    case 4: return touch<4>(g, p, a, b, c, d, n, zero);
+    case 5: return touch<5>(g, p, a, b, c, d, n, zero);
+  }
+}
+
+// Elements begin to end of the arrays of every pass.
+inline __attribute__((always_inline)) void touchAll(const Arrays& arrays, size_t begin, size_t end) {
   const size_t n = end - begin;
-  float *p = a.at + begin, *g = p + a.stride(), *m = g + a.stride(), *v = m + a.stride();
-  if (a.count == 2) touch<2>(p, g, nullptr, nullptr, n);
-  if (a.count == 3) touch<3>(p, g, m, nullptr, n);
-  if (a.count == 4) touch<4>(p, g, m, v, n);
+  for (const Pass& pass : arrays.passes) {
+    const bool wide = pass.slots == 4;
+    if (pass.gradient == 4 && wide) touchTyped<float, uint32_t, float>(arrays, pass, begin, n);
+    if (pass.gradient == 4 && !wide) touchTyped<float, uint32_t, uint16_t>(arrays, pass, begin, n);
+    if (pass.gradient == 2 && wide) touchTyped<uint16_t, uint16_t, float>(arrays, pass, begin, n);
+    if (pass.gradient == 2 && !wide) touchTyped<uint16_t, uint16_t, uint16_t>(arrays, pass, begin, n);
+  }
 }
 
 using Loop = void (*)(const Arrays&, size_t, size_t);
 #if defined(__x86_64__)
-__attribute__((target("avx512f"))) void touch512(const Arrays& a, size_t begin, size_t end) { touchAll(a, begin, end); }
+__attribute__((target("avx512f,avx512bw"))) void touch512(const Arrays& a, size_t begin, size_t end) {
+  touchAll(a, begin, end);
+}
 __attribute__((target("avx2"))) void touch256(const Arrays& a, size_t begin, size_t end) { touchAll(a, begin, end); }
 std::vector<Loop> trafficLoops() {
-  if (__builtin_cpu_supports("avx512f")) return {touch512, touch256};
+  if (__builtin_cpu_supports("avx512bw")) return {touch512, touch256};
   if (__builtin_cpu_supports("avx2")) return {touch256};
   return {touchAll};
 }
@@ -128,12 +173,26 @@ double secondsOf(Loop loop, const Arrays& arrays, size_t repetitions, size_t thr
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// f(number of arrays: 2, 3 or 4; elements of each; repetitions; threads): seconds of all repetitions, of the loop that is
-// fastest: which width of vectors that is depends on the processor and the size.
+std::vector<Pass> passesOf(const Napi::Array& list) {
+  std::vector<Pass> passes;
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const Napi::Object pass = list.Get(i).As<Napi::Object>();
+    const auto of = [&](const char* name) { return size_t(pass.Get(name).As<Napi::Number>().Int64Value()); };
+    passes.push_back({of("from"), of("to"), of("gradient"), of("slots")});
+  }
+  return passes;
+}
+
+// f(passes, elements of an array, repetitions, threads): seconds of all repetitions, of the loop that is fastest: which
+// width of vectors that is depends on the processor and the size.
 template <std::vector<Loop> (*loops)()>
 Napi::Value fastest(const Napi::CallbackInfo& info) {
   const auto number = [&](size_t i) { return size_t(info[i].As<Napi::Number>().Int64Value()); };
-  Arrays arrays{nullptr, number(1), number(0)};
+  Arrays arrays{nullptr, number(1), 1, passesOf(info[0].As<Napi::Array>())};
+  for (const Pass& pass : arrays.passes) {
+    if (pass.to < pass.from || pass.to > pass.from + 5) throw Napi::RangeError::New(info.Env(), "a pass writes 0 to 5 arrays");
+    arrays.count = std::max(arrays.count, 1 + pass.to);
+  }
   arrays.at = block(arrays.count * arrays.stride() * sizeof(float));
   double least = HUGE_VAL;
   for (const Loop loop : loops()) least = std::min(least, secondsOf(loop, arrays, number(2), number(3)));

@@ -1,59 +1,175 @@
-// One trial in a process of its own: a rule and a number of elements. Every driver is checked first, then all are measured
-// in rounds. Forked by run.ts, which sends the task and gets the outcome.
-import { makeDriver, type Driver } from './drivers.ts';
-import { inRounds } from './measure.ts';
-import { rules, type Rule } from './rules.ts';
+// One trial: every driver is checked, then all are measured in rounds, in fresh processes.
+import { totalmem } from 'node:os';
 
-export interface Task {
-  readonly rule: string;
+import { check, Difference } from './check.ts';
+import { doneAs, fits, hostOf, pythonHosts, type Trial } from './drivers.ts';
+import { figuresOf, type Figure } from './figures.ts';
+import { inRounds, summary, type Lane, type Samples, type Summary } from './measure.ts';
+import { Peers } from './peer.ts';
+import { ruleNamed } from './rules.ts';
+import { taskFor } from './task.ts';
+import { bytesOf, variantNamed } from './variants.ts';
+import { shapesOf, totalOf, type Shape } from './work.ts';
+
+export interface Measurement {
+  readonly driver: string;
+  /** The rule that it does, if another. */
+  readonly as?: string;
+  /** Of a call. */
+  readonly seconds: Summary;
+  /** Times the limit, and times ours, of the same round; absent if those were not measured. */
+  readonly limit?: Summary;
+  readonly ours?: Summary;
+}
+
+export interface Outcome extends Trial {
+  readonly tensors: number;
   readonly elements: number;
-  readonly drivers: readonly string[];
+  /** That a call reads and writes for an element. */
+  readonly bytes: number;
+  readonly measurements: readonly Measurement[];
+  readonly figures: readonly Figure[];
+  /** Drivers that were not measured, with the reason. */
+  readonly skipped: readonly string[];
+  /** Drivers whose values are not what they should be. */
+  readonly wrong: readonly string[];
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+export interface Sampling {
   readonly rounds: number;
   /** Length of a sample, about. */
   readonly seconds: number;
 }
 
-export interface Measurement {
-  readonly name: string;
-  /** Bytes read and written in a step. */
-  readonly bytes: number;
-  /** Seconds a step, of each round. */
-  readonly seconds: readonly number[];
+const kAlways = ['traffic', 'ours']; // what the others are compared with
+const kShare = 0.6; // of the machine's memory for the arrays of all drivers together
+const kTemporaries = 2; // a Python framework needs about as much again
+
+/** Drivers that fit into memory together, each with those that are in every batch. */
+export function batches(drivers: readonly string[], bytes: number, memory = kShare * totalmem()): string[][] {
+  const need = (driver: string): number => bytes * (pythonHosts.includes(hostOf(driver)) ? kTemporaries : 1);
+  const always = drivers.filter((driver) => kAlways.includes(driver));
+  const all: string[][] = [];
+  let free = 0;
+  for (const driver of drivers.filter((one) => !kAlways.includes(one))) {
+    if (all.length === 0 || need(driver) > free) {
+      all.push([...always]);
+      free = memory - always.length * bytes;
+    }
+    all.at(-1)?.push(driver);
+    free -= need(driver);
+  }
+  return all.length > 0 ? all : [always];
 }
 
-const kSteps = 5;
-const kElements = 1000;
-// TensorFlow.js adds epsilon to the root of the corrected second moment, Keras to that of the uncorrected one.
-const tolerances: Readonly<Record<string, number>> = { tfjs: 1e-4 };
-const kTolerance = 1e-6; // the roundings of a few float32 steps on numbers below 1
+/** Collects what the batches of a trial give. */
+class Collected {
+  readonly skipped: string[] = [];
+  readonly wrong: string[] = [];
+  readonly versions: Record<string, string> = {};
+  readonly #samples: Samples[] = [];
 
-function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let largest = a.length === b.length ? 0 : NaN;
-  for (let i = 0; i < a.length; i++) largest = Math.max(largest, Math.abs((a[i] as number) - (b[i] as number)));
-  return largest; // NaN, once in it, stays
+  fail(driver: string, error: Error): void {
+    (error instanceof Difference ? this.wrong : this.skipped).push(`${driver}: ${error.message}`);
+  }
+
+  add(samples: Samples): void {
+    this.#samples.push(samples);
+  }
+
+  /** A number for each round of the batches that have measured all these drivers. */
+  of(drivers: readonly string[], value: (...seconds: number[]) => number): number[] {
+    return this.#samples.flatMap((samples) => {
+      const columns = drivers.map((driver) => samples[driver] ?? []);
+      return (columns[0] ?? []).flatMap((_, round) => {
+        const row = columns.map((column) => column[round]);
+        return row.includes(undefined) ? [] : [value(...(row as number[]))];
+      });
+    });
+  }
+
+  figures(trial: Trial): Figure[] {
+    const first = this.#samples.map((samples) => figuresOf(trial, samples)).find((figures) => figures.length > 0);
+    return first ?? [];
+  }
 }
 
-/** Throws unless a few steps of the driver give the values that the JavaScript step gives. */
-async function check(name: string, rule: Rule): Promise<void> {
-  const [driver, truth] = [await makeDriver(name, rule, kElements), await makeDriver('javascript', rule, kElements)];
-  if (driver.values === undefined || truth.values === undefined) return;
-  for (const { run } of [driver, truth]) run(kSteps);
-  const difference = largestDifference(driver.values(), truth.values());
-  if (!(difference <= (tolerances[name] ?? kTolerance)))
-    throw new Error(
-      `${name} is not what it should be: after ${kSteps} steps it differs from JavaScript by ${difference}`,
+function measurementOf(driver: string, { rule, variant }: Trial, collected: Collected): Measurement | undefined {
+  const { calls } = variantNamed(variant);
+  const seconds = collected.of([driver], (x) => x / calls);
+  if (seconds.length === 0) return undefined;
+  const times = (other: string) => {
+    const ratios = collected.of([driver, other], (a, b) => a / b);
+    return ratios.length > 0 ? summary(ratios) : undefined;
+  };
+  const [limit, ours, done] = [times('traffic'), times('ours'), doneAs(driver, rule)];
+  return {
+    driver,
+    ...(done !== rule && done !== undefined && { as: done }),
+    seconds: summary(seconds),
+    ...(limit && { limit }),
+    ...(ours && { ours }),
+  };
+}
+
+async function laneOf(driver: string, trial: Trial, shapes: readonly Shape[], peers: Peers): Promise<Lane> {
+  const peer = peers.of(driver);
+  await peer.ask({ do: 'make', driver, task: taskFor(driver, trial, shapes) });
+  return { driver, run: async (repetitions) => (await peer.ask({ do: 'run', driver, repetitions })).seconds ?? NaN };
+}
+
+/** What `act` gives for each driver for which it does not fail. */
+async function survivors<T>(drivers: readonly string[], act: (driver: string) => Promise<T>, collected: Collected) {
+  const results = new Map<string, T>();
+  for (const driver of drivers)
+    await act(driver).then(
+      (result) => results.set(driver, result),
+      (error: Error) => collected.fail(driver, error),
     );
+  return results;
 }
 
-async function measure({ rule: ruleName, elements, drivers: names, rounds, seconds }: Task): Promise<Measurement[]> {
-  const rule = rules[ruleName] as Rule;
-  for (const name of names) await check(name, rule);
-  const drivers: Driver[] = [];
-  for (const name of names) drivers.push(await makeDriver(name, rule, elements));
-  const samples = inRounds(drivers, rounds, seconds);
-  return drivers.map(({ name, bytes }, i) => ({ name, bytes, seconds: samples[i] ?? [] }));
+async function measureBatch(
+  drivers: readonly string[],
+  trial: Trial,
+  shapes: readonly Shape[],
+  { rounds, seconds }: Sampling,
+  collected: Collected,
+): Promise<void> {
+  const peers = new Peers(trial.threads);
+  try {
+    const right = await survivors(drivers, (driver) => check(driver, trial, peers), collected);
+    if (!right.has('ours')) return; // there is nothing to compare with
+    const lanes = await survivors([...right.keys()], (driver) => laneOf(driver, trial, shapes, peers), collected);
+    collected.add(
+      await inRounds([...lanes.values()], rounds, seconds, (driver, error) => collected.fail(driver, error)),
+    );
+    Object.assign(collected.versions, peers.versions);
+  } finally {
+    peers.close();
+  }
 }
 
-process.once('message', (task) => {
-  void measure(task as Task).then((measurements) => process.send?.(measurements, () => process.disconnect()));
-});
+/** Measures the drivers that have something to measure. */
+export async function measure(trial: Trial, names: readonly string[], sampling: Sampling): Promise<Outcome> {
+  const shapes = shapesOf(trial.work) ?? [];
+  const [elements, { slots }] = [totalOf(shapes), ruleNamed(trial.rule)];
+  const collected = new Collected();
+  const reasons = names.map((name) => fits(name, trial, shapes.length, elements));
+  collected.skipped.push(...reasons.filter((reason) => typeof reason === 'string'));
+  const drivers = names.filter((_, i) => reasons[i] === true);
+  for (const batch of batches(drivers, 4 * elements * (slots + 3)))
+    await measureBatch(batch, trial, shapes, sampling, collected);
+  return {
+    ...trial,
+    tensors: shapes.length,
+    elements,
+    bytes: bytesOf(variantNamed(trial.variant), slots),
+    measurements: drivers.flatMap((driver) => measurementOf(driver, trial, collected) ?? []),
+    figures: collected.figures(trial),
+    skipped: [...new Set(collected.skipped)],
+    wrong: [...new Set(collected.wrong)],
+    versions: collected.versions,
+  };
+}

@@ -1,0 +1,81 @@
+// The library itself.
+import { readFileSync } from 'node:fs';
+
+import * as library from 'keras-optimizers';
+import { useBackend } from '../../dist/native.js';
+import { timed, type Instance, type Task } from '../host.ts';
+import { gradientOf, narrowed, variableOf } from '../inputs.ts';
+import { elementsOf, totalOf } from '../work.ts';
+
+type Class = new (options: Readonly<Record<string, unknown>>) => library.Optimizer;
+
+/** Everything that a step needs, fresh. */
+interface Made {
+  readonly optimizer: library.Optimizer;
+  readonly variables: readonly library.Trainable[];
+  /** Undefined: those of the variables. */
+  readonly gradients: readonly library.Gradient[] | undefined;
+}
+
+const kBackends = ['avx512', 'avx2', 'baseline'];
+
+function fresh(task: Task, mode: string): Made {
+  const Optimizer = (library as unknown as Readonly<Record<string, Class | undefined>>)[task.className ?? ''];
+  if (Optimizer === undefined) throw new Error(`the library has no ${task.className}`);
+  const optimizer = new Optimizer(mode === 'without' ? task.plain : task.options);
+  const lengths = mode === 'flat' ? [totalOf(task.shapes)] : task.shapes.map(elementsOf);
+  const values = lengths.map(gradientOf);
+  const narrow = mode === 'without' ? null : task.gradients;
+  const given = (narrow === null ? values : values.map((one) => narrowed(one, narrow))) as library.Gradient[];
+  const variables = lengths.map(variableOf).map((data) => (mode === 'arrays' ? data : new library.Variable(data)));
+  optimizer.build(variables);
+  if (mode === 'arrays' || narrow !== null) return { optimizer, variables, gradients: given };
+  variables.forEach((variable, i) => (variable as library.Variable).gradient.set(values[i] as Float32Array));
+  return { optimizer, variables, gradients: undefined };
+}
+
+function drop({ optimizer, variables }: Made): void {
+  optimizer.dispose();
+  for (const variable of variables) if (variable instanceof library.Variable) variable.dispose();
+}
+
+/** Every repetition with an optimizer that has been built and has not stepped. */
+const firstSteps =
+  (task: Task) =>
+  (repetitions: number): number => {
+    let seconds = 0;
+    for (let i = 0; i < repetitions; i++) {
+      const made = fresh(task, 'first');
+      seconds += timed(() => made.optimizer.apply(made.gradients))(1) as number;
+      drop(made);
+    }
+    return seconds;
+  };
+
+const asyncSteps =
+  ({ optimizer, gradients }: Made, calls: number) =>
+  async (repetitions: number): Promise<number> => {
+    const start = performance.now();
+    for (let i = 0; i < repetitions * calls; i++) await optimizer.apply_async(gradients);
+    return (performance.now() - start) / 1000;
+  };
+
+function steps({ optimizer, gradients }: Made, calls: number): Instance['run'] {
+  return timed(() => {
+    for (let call = 0; call < calls; call++) optimizer.apply(gradients);
+  });
+}
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  readonly version: string;
+};
+
+export function make(task: Task, mode: string): Instance {
+  if (kBackends.includes(mode)) useBackend(mode);
+  if (mode === 'first') return { run: firstSteps(task), version };
+  const made = fresh(task, mode);
+  const run = mode === 'async' ? asyncSteps(made, task.calls) : steps(made, task.calls);
+  const values = (): ArrayLike<number>[] =>
+    made.variables.map((one) => (one instanceof library.Variable ? one.value : one) as Float32Array);
+  return { run, values, drop: () => drop(made), version };
+}
