@@ -1,0 +1,73 @@
+"""The process of a Python framework: requests as lines of JSON on stdin, a reply to each on descriptor 3, as in bench/host.ts.
+
+A peer is a file that calls serve() with a function make(task, mode) -> Instance.
+"""
+
+import base64
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Task = dict[str, Any]
+
+
+class Instance(NamedTuple):
+    step: Callable[[], None]  # one call; returns when it has ended
+    values: Callable[[], list[np.ndarray]]  # the variables as they are now
+    version: str
+
+
+def pattern(length: int, phase: int) -> np.ndarray:
+    """The numbers of bench/inputs.ts."""
+    return ((2 * ((37 * np.arange(length) + phase) % 251) - 251) / 256).astype(np.float32)
+
+
+def inputs(task: Task) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Variables and gradients."""
+    shapes = task["shapes"]
+    of = lambda i, phase: pattern(int(np.prod(shapes[i])), 3 * i + phase).reshape(shapes[i])
+    return [of(i, 0) for i in range(len(shapes))], [of(i, 100) for i in range(len(shapes))]
+
+
+def seconds(instance: Instance, calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        instance.step()
+    return time.perf_counter() - start
+
+
+def serve(make: Callable[[Task, str], Instance]) -> None:
+    """Answers until stdin ends."""
+    made: dict[str, tuple[Instance, int]] = {}
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        driver = request["driver"]
+        match request["do"]:
+            case "make":
+                instance = make(request["task"], driver.partition(":")[2])
+                made[driver] = (instance, request["task"]["calls"])
+                return {"version": instance.version}
+            case "run":
+                instance, calls = made[driver]
+                return {"seconds": seconds(instance, request["repetitions"] * calls)}
+            case "values":
+                flat = np.concatenate([np.ravel(value) for value in made[driver][0].values()])
+                return {"values": base64.b64encode(flat.astype("<f4").tobytes()).decode()}
+            case "drop":
+                del made[driver]
+                return {}
+            case unknown:
+                raise ValueError(f"unknown request {unknown}")
+
+    with os.fdopen(3, "w", buffering=1) as replies:
+        for line in sys.stdin:
+            try:
+                reply = answer(json.loads(line))
+            except Exception as error:  # the parent drops the driver and prints why
+                reply = {"error": f"{type(error).__name__}: {error}"}
+            replies.write(json.dumps(reply) + "\n")
