@@ -5,6 +5,12 @@ export interface Axis {
   place(value: number): number;
 }
 
+/** A tick that is asked for. */
+export interface Mark {
+  readonly at: number;
+  readonly text: string;
+}
+
 /** From the pixel `start` to the pixel `end`, with about `count` ticks. */
 export interface Span {
   readonly start: number;
@@ -26,15 +32,29 @@ export function linear(values: readonly number[], span: Span): Axis {
 
 /** Begins and ends a little outside the values, of which those <= 0 have no place. */
 export function logarithmic(values: readonly number[], span: Span): Axis {
-  const [least, most] = range(values.filter((value) => value > 0));
-  const [low, high] = [Math.log10(least / 1.2), Math.log10(most * 1.2)];
+  const { low, high, share } = scale(values);
   const decades = Array.from({ length: Math.ceil(high) - Math.floor(low) }, (_, i) => Math.floor(low) + i);
   const digits = 3 * (high - low) > 2 * span.count ? [1] : [1, 2, 5];
-  const share = (value: number) => (value > 0 ? (Math.log10(value) - low) / (high - low) : NaN);
   const ticks = decades.flatMap((decade) => digits.map((digit) => Number(`${digit}e${decade}`)));
-  const inside = ticks.filter((tick) => share(tick) >= 0 && share(tick) <= 1);
-  return axis(share, span, inside, String);
+  return axis(share, span, inside(ticks, share), String);
 }
+
+/** The same with these ticks. */
+export function marked(values: readonly number[], span: Span, marks: readonly Mark[]): Axis {
+  const { share } = scale(values);
+  const text = (tick: number): string => marks.find(({ at }) => at === tick)?.text ?? '';
+  const ticks = marks.map(({ at }) => at);
+  return axis(share, span, inside(ticks, share), text);
+}
+
+function scale(values: readonly number[]) {
+  const [least, most] = range(values.filter((value) => value > 0));
+  const [low, high] = [Math.log10(least / 1.2), Math.log10(most * 1.2)];
+  return { low, high, share: (value: number) => (value > 0 ? (Math.log10(value) - low) / (high - low) : NaN) };
+}
+
+const inside = (ticks: readonly number[], share: (value: number) => number): number[] =>
+  ticks.filter((tick) => share(tick) >= 0 && share(tick) <= 1);
 
 function axis(
   share: (value: number) => number,

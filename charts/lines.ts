@@ -1,11 +1,12 @@
-// Line charts as SVG: panels one above the other over a common x axis; dark where the reader's system is.
-import { linear, logarithmic, type Axis } from './axis.ts';
+// Line charts as SVG: panels one above the other over a common x axis.
+import { linear, logarithmic, marked, type Axis, type Mark } from './axis.ts';
+import { frame, kHead, kLine, kMargin, kWidth, rule, text, type Color, type Head } from './svg.ts';
 
 export type Point = readonly [x: number, y: number];
 
 export interface Series {
   readonly points: readonly Point[];
-  readonly color: 'blue' | 'orange' | 'green';
+  readonly color: Color;
   /** Stands beside the last point. */
   readonly label?: string;
   /** faint: thin, and without a say in the range of the y axis; dotted: with a dot at every point. */
@@ -21,54 +22,33 @@ export interface Panel {
   readonly series: readonly Series[];
 }
 
-export interface Chart {
-  readonly title: string;
-  readonly subtitle: string;
+export interface Chart extends Head {
   /** What the x axis shows. */
   readonly x: string;
+  /** Makes the x axis logarithmic, with these ticks. */
+  readonly marks?: readonly Mark[];
   readonly panels: readonly Panel[];
 }
 
-const kWidth = 900; // pixels, as all that follow
-const kMargin = 28;
-const kLeft = 76;
+const kLeft = 76; // pixels, as all that follow
 const kRight = kWidth - 140;
-const kHead = 84;
 const kTitle = 32; // of a panel
 const kGap = 28;
 const kFoot = 42;
-const kLine = 17; // of text
 const kMaxPoints = 1500; // of a line: two for each pixel of the width
 
-const style = `
-  text { font: 13px system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif; fill: #5b6472 }
-  .title { font-size: 21px } .title, .panel { font-weight: 600; fill: #18202c } .label { font-weight: 600; fill: currentColor }
-  .tick { font-size: 12px } .end { text-anchor: end } .middle { text-anchor: middle }
-  .paper { fill: #fff } .blue { color: #2563eb } .orange { color: #ea580c } .green { color: #0d9464 }
-  .grid { stroke: #e7eaee } .axis { stroke: #98a1ad } circle { fill: currentColor; stroke: #fff; stroke-width: 1.5 }
-  path { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round } .faint { stroke-width: 1; opacity: 0.22 }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #9aa5b3 } .title, .panel { fill: #e8edf3 } .label { fill: currentColor } circle { stroke: #0f141b }
-    .paper { fill: #0f141b } .blue { color: #6ea8fe } .orange { color: #fb9a4b } .green { color: #3ecf99 }
-    .grid { stroke: #232b36 } .axis { stroke: #5c6775 }
-  }
-`;
-
 /** The text of an SVG file. */
-export function lineChart({ title, subtitle, x, panels }: Chart): string {
+export function lineChart({ x, marks, panels, ...head }: Chart): string {
   const points = panels.flatMap(({ series }) => series.flatMap((one) => one.points));
-  const across = linear(first(points), { start: kLeft, end: kRight, count: 10 });
+  const span = { start: kLeft, end: kRight, count: 10 };
+  const across = marks === undefined ? linear(first(points), span) : marked(first(points), span, marks);
   let bottom = kHead - kGap;
   const drawn = panels.map((panel) => drawPanel(panel, across, (bottom += kGap + kTitle + panel.height)));
-  const size = `width="${kWidth}" height="${bottom + kFoot}"`;
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${kWidth} ${bottom + kFoot}" ${size} role="img">`,
-    `<title>${escape(title)}</title><style>${style}</style><rect class="paper" ${size} rx="8"/>`,
-    text('title', kMargin, 40, title) + text('', kMargin, 64, subtitle),
+  return frame(head, bottom + kFoot, [
     ...drawn,
     ...across.ticks.map((tick) => text('tick middle', tick.place, bottom + 20, tick.text)),
-    text('panel', kRight + 14, bottom + 20, x) + '</svg>\n',
-  ].join('\n');
+    text('panel', kRight + 14, bottom + 20, x),
+  ]);
 }
 
 function drawPanel({ title, height, log, series }: Panel, across: Axis, bottom: number): string {
@@ -113,8 +93,3 @@ function drawLabels(series: readonly Series[], up: Axis): string[] {
 
 const first = (points: readonly Point[]): number[] => points.map(([x]) => x);
 const second = (points: readonly Point[]): number[] => points.map(([, y]) => y);
-const escape = (raw: string): string => raw.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-const text = (names: string, x: number, y: number, content: string): string =>
-  `<text class="${names}" x="${x.toFixed(1)}" y="${y.toFixed(1)}">${escape(content)}</text>`;
-const rule = (names: string, x1: number, y1: number, x2: number, y2: number): string =>
-  `<line class="${names}" x1="${x1.toFixed(1)}" y1="${y1.toFixed(1)}" x2="${x2.toFixed(1)}" y2="${y2.toFixed(1)}"/>`;
