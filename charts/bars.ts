@@ -1,4 +1,5 @@
-// Bar charts as SVG: groups one below the other, their bars from the left on a logarithmic axis that begins at 1.
+// Bar charts as SVG: groups one below the other, their bars on a logarithmic axis, from 1 to the right or
+// to the left.
 import { frame, kHead, kLine, kMargin, kWidth, rule, text, type Color, type Head } from './svg.ts';
 
 export interface Bar {
@@ -22,10 +23,10 @@ const kTitle = 34; // of a group
 
 /** The text of an SVG file. */
 export function barChart(head: Head, groups: readonly Group[]): string {
-  const most = Math.max(10, ...groups.flatMap(({ bars }) => bars.map(({ value }) => value)));
-  const place = (value: number): number =>
-    kLeft + (Math.max(0, Math.log10(value)) / Math.log10(most)) * (kRight - kLeft);
-  const decades = Array.from({ length: Math.floor(Math.log10(most)) + 1 }, (_, i) => 10 ** i);
+  const values = groups.flatMap(({ bars }) => bars.map(({ value }) => value));
+  const [low, high] = [Math.min(1, ...values), Math.max(10, ...values)].map(Math.log10) as [number, number];
+  const place = (value: number): number => kLeft + ((Math.log10(value) - low) / (high - low)) * (kRight - kLeft);
+  const decades = Array.from({ length: Math.floor(high) + 1 }, (_, i) => 10 ** i);
   const bottom = kHead + groups.reduce((sum, { bars }) => sum + kTitle + bars.length * kStep, 0);
   let top = kHead;
   const drawn = groups.flatMap((group) => {
@@ -43,12 +44,10 @@ export function barChart(head: Head, groups: readonly Group[]): string {
 function drawGroup({ title, bars }: Group, top: number, place: (value: number) => number): string[] {
   const rows = bars.map(({ label, value, text: beside, color }, i) => {
     const y = top + kTitle + i * kStep;
-    const width = Math.max(2, place(value) - kLeft).toFixed(1);
-    const bar = `<rect x="${kLeft}" y="${y - kBar + 2}" width="${width}" height="${kBar}" rx="2" fill="currentColor"/>`;
-    return (
-      text('end', kLeft - 10, y, label) +
-      `<g class="${color}">${bar}${text('label', kLeft + Number(width) + 8, y, beside)}</g>`
-    );
+    const [from, to] = [place(Math.min(1, value)), place(Math.max(1, value))];
+    const size = `width="${(to - from).toFixed(1)}" height="${kBar}"`;
+    const bar = `<rect x="${from.toFixed(1)}" y="${y - kBar + 2}" ${size} rx="2" fill="currentColor"/>`;
+    return text('end', kLeft - 10, y, label) + `<g class="${color}">${bar}${text('label', to + 8, y, beside)}</g>`;
   });
   return [text('panel', kMargin, top + 12, title), ...rows];
 }

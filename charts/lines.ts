@@ -62,7 +62,7 @@ function drawPanel({ title, height, log, series }: Panel, across: Axis, bottom: 
     ...up.ticks.map((tick) => text('tick end', kLeft - 10, tick.place + 4, tick.text)),
     rule('axis', kLeft, bottom, kRight, bottom),
     ...series.map((one) => drawLine(one, across, up)),
-    ...drawLabels(series, up),
+    ...drawLabels(series, up, bottom),
   ].join('\n');
 }
 
@@ -77,18 +77,17 @@ function drawLine({ points, color, look }: Series, across: Axis, up: Axis): stri
   return `<g class="${color}">${path}${dots.join('')}</g>`;
 }
 
-/** From top to bottom, each moved down where it would touch the one before. */
-function drawLabels(series: readonly Series[], up: Axis): string[] {
-  let free = -Infinity;
-  return series
+/** From top to bottom, each moved where it would touch another or leave the panel. */
+function drawLabels(series: readonly Series[], up: Axis, bottom: number): string[] {
+  const labels = series
     .flatMap(({ label, color, points }) => (label ? { label, color, y: up.place(points.at(-1)?.[1] ?? NaN) } : []))
     .filter(({ y }) => !Number.isNaN(y))
-    .sort((a, b) => a.y - b.y)
-    .map(({ label, color, y }) => {
-      const place = Math.max(y, free);
-      free = place + kLine;
-      return `<g class="${color}">${text('label', kRight + 14, place + 4, label)}</g>`;
-    });
+    .sort((a, b) => a.y - b.y);
+  let free = -Infinity;
+  for (const one of labels) free = (one.y = Math.max(one.y, free)) + kLine;
+  free = bottom;
+  for (const one of labels.toReversed()) free = (one.y = Math.min(one.y, free)) - kLine;
+  return labels.map(({ label, color, y }) => `<g class="${color}">${text('label', kRight + 14, y + 4, label)}</g>`);
 }
 
 const first = (points: readonly Point[]): number[] => points.map(([x]) => x);

@@ -1,6 +1,7 @@
 // What all charts share: the frame, the colours, dark where the reader's system is, and the marks.
 
-export type Color = 'blue' | 'orange' | 'green' | 'purple' | 'red' | 'teal' | 'pink' | 'brown' | 'grey';
+export type Color =
+  'blue' | 'orange' | 'green' | 'purple' | 'red' | 'teal' | 'pink' | 'brown' | 'lime' | 'indigo' | 'grey';
 
 export interface Head {
   readonly title: string;
@@ -18,14 +19,14 @@ const style = `
   .tick { font-size: 12px } .end { text-anchor: end } .middle { text-anchor: middle }
   .paper { fill: #fff } .blue { color: #2563eb } .orange { color: #ea580c } .green { color: #0d9464 }
   .purple { color: #7c3aed } .red { color: #dc2626 } .teal { color: #0891b2 } .pink { color: #db2777 }
-  .brown { color: #92650f } .grey { color: #6b7280 }
+  .brown { color: #92650f } .lime { color: #5f9410 } .indigo { color: #4338ca } .grey { color: #6b7280 }
   .grid { stroke: #e7eaee } .axis { stroke: #98a1ad } circle { fill: currentColor; stroke: #fff; stroke-width: 1.5 }
   path { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round } .faint { stroke-width: 1; opacity: 0.22 }
   @media (prefers-color-scheme: dark) {
     text { fill: #9aa5b3 } .title, .panel { fill: #e8edf3 } .label { fill: currentColor } circle { stroke: #0f141b }
     .paper { fill: #0f141b } .blue { color: #6ea8fe } .orange { color: #fb9a4b } .green { color: #3ecf99 }
     .purple { color: #b794f6 } .red { color: #f87171 } .teal { color: #4cc9e0 } .pink { color: #f472b6 }
-    .brown { color: #d6a64f } .grey { color: #9aa5b3 }
+    .brown { color: #d6a64f } .lime { color: #a3d33f } .indigo { color: #8f88f7 } .grey { color: #9aa5b3 }
     .grid { stroke: #232b36 } .axis { stroke: #5c6775 }
   }
 `;
