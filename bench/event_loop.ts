@@ -37,15 +37,19 @@ async function delayOf(call: Delay['call'], steps: number): Promise<Delay> {
   };
 }
 
+/** The cells of a table: the call, then median, p99 and most. */
+export const delaysOf = (delays: readonly Delay[]): string[][] =>
+  delays.map(({ call, median, p99, most }) => [call, ...[median, p99, most].map((ms) => ms.toFixed(2))]);
+
 /** Both, and their table for a terminal; nothing for no steps. */
 export async function delayTable(steps: number): Promise<{ text: string; delays: Delay[] }> {
   if (steps === 0) return { text: '', delays: [] };
   const delays = [await delayOf('apply', steps), await delayOf('apply_async', steps)];
-  const row = ({ call, median, p99, most }: Delay): string =>
-    call.padEnd(12) + [median, p99, most].map((ms) => ms.toFixed(2).padStart(10)).join('');
+  const row = ([call = '', ...cells]: string[]): string =>
+    call.padEnd(12) + cells.map((text) => text.padStart(10)).join('');
   const head = `event loop: delay in ms while Nadam steps 16M elements ${steps} times, on ${getNumThreads()} threads`;
   return {
-    text: ['', head, `${''.padEnd(12)}    median       p99      most`, ...delays.map(row), ''].join('\n'),
+    text: ['', head, `${''.padEnd(12)}    median       p99      most`, ...delaysOf(delays).map(row), ''].join('\n'),
     delays,
   };
 }

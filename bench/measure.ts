@@ -68,6 +68,6 @@ export interface Summary {
 }
 
 export function summary(numbers: readonly number[]): Summary {
-  const short = (part: number): number => Number(quantile(numbers, part).toPrecision(5));
+  const short = (part: number): number => Number(quantile(numbers, part).toPrecision(4));
   return { median: short(0.5), low: short(0.25), high: short(0.75) };
 }

@@ -10,8 +10,9 @@ import { delayTable, type Delay } from './event_loop.ts';
 import { missingDrivers } from './missing.ts';
 import { readOptions, type Options } from './options.ts';
 import { pinning } from './peer.ts';
+import type { Trial } from './report_trials.ts';
 import { table, threadsName } from './table.ts';
-import { measure, type Outcome } from './trial.ts';
+import { measure } from './trial.ts';
 
 const load = (): readonly number[] => loadavg().map((x) => Math.round(x * 100) / 100);
 
@@ -34,7 +35,7 @@ export interface Result extends Circumstances {
   readonly load_afterwards: readonly number[];
   readonly versions: Readonly<Record<string, string>>;
   readonly missing: Readonly<Record<string, string>>;
-  readonly trials: readonly Omit<Outcome, 'versions'>[];
+  readonly trials: readonly Trial[];
   readonly event_loop: readonly Delay[];
 }
 
@@ -55,8 +56,9 @@ function printDrivers(names: readonly string[], missing: ReadonlyMap<string, str
 
 function write(path: string, result: Result): void {
   mkdirSync(dirname(path), { recursive: true });
-  // A line for each measurement: small enough to keep, and to compare.
-  const text = JSON.stringify(result, null, 1).replace(/\{[^{}[\]]*\}/g, (inner) => inner.replace(/\s*\n\s*/g, ' '));
+  // A line for each measurement and for whatever else holds no list: small enough to keep, and to compare.
+  const flat = /\{\s*"driver"(?:[^{}]|\{[^{}]*\})*\}|\{[^{}[\]]*\}|\[[^{}[\]"]*\]/g;
+  const text = JSON.stringify(result, null, 1).replace(flat, (inner) => inner.replace(/\s*\n\s*/g, ' '));
   writeFileSync(path, `${text}\n`);
 }
 
@@ -68,7 +70,7 @@ async function measureAll(
 ): Promise<Result> {
   const names = options.drivers.filter((name) => !missing.has(name));
   const versions: Record<string, string> = {};
-  const trials: Omit<Outcome, 'versions'>[] = [];
+  const trials: Trial[] = [];
   const result = (event_loop: readonly Delay[]): Result => ({
     ...about,
     load_afterwards: load(),

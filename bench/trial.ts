@@ -108,8 +108,8 @@ function measurementOf(driver: string, { rule, variant }: Trial, collected: Coll
     driver,
     ...(done !== rule && done !== undefined && { as: done }),
     seconds: summary(seconds),
-    ...(limit && { limit }),
-    ...(ours && { ours }),
+    ...(limit && driver !== 'traffic' && { limit }),
+    ...(ours && driver !== 'ours' && { ours }),
   };
 }
 

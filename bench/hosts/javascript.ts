@@ -122,6 +122,5 @@ export function make({ rule, plain, slots, shapes }: Task): Instance {
   return {
     run: timed(steps(tensors, plain as unknown as Options)),
     values: () => tensors.map(({ p }) => p),
-    version: process.version,
   };
 }

@@ -66,9 +66,10 @@ function steps({ optimizer, gradients }: Made, calls: number): Instance['run'] {
   });
 }
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+const { version: number } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   readonly version: string;
 };
+const version = `keras-optimizers ${number}`;
 
 export function make(task: Task, mode: string): Instance {
   if (kBackends.includes(mode)) useBackend(mode);

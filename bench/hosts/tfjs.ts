@@ -29,6 +29,6 @@ export async function make(task: Task, backend: string): Promise<Instance> {
     run: timed(() => optimizer.applyGradients(gradients)),
     values: () => variables.map((variable) => variable.dataSync()),
     drop: () => tf.dispose([...variables, ...gradients.map(({ tensor }) => tensor)]),
-    version: tf.version_core,
+    version: `TensorFlow.js ${tf.version_core}`,
   };
 }
