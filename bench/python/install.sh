@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes build-python/, the virtual environment of the Python peers, with what pip finds.
+# Makes build-python/, the virtual environment of the Python peers, with what pip finds. Leaves nothing half made.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+trap '[ $? -eq 0 ] || rm -rf build-python' EXIT
 python3 -m venv build-python
 build-python/bin/python -m pip install --quiet --disable-pip-version-check --requirement bench/python/requirements.txt
-build-python/bin/python -m pip list --disable-pip-version-check | grep -iE '^(keras|tensorflow|torch|jax|optax|numpy) ' || true
+build-python/bin/python -m pip list --disable-pip-version-check | grep -iE '^(keras|tensorflow_cpu|torch|jax|optax|numpy) '
