@@ -4,5 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 trap '[ $? -eq 0 ] || rm -rf build-python' EXIT
 python3 -m venv build-python
-build-python/bin/python -m pip install --quiet --disable-pip-version-check --requirement bench/python/requirements.txt
+build-python/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 \
+  --requirement bench/python/requirements.txt
 build-python/bin/python -m pip list --disable-pip-version-check | grep -iE '^(keras|tensorflow_cpu|torch|jax|optax|numpy) '
