@@ -38,10 +38,10 @@ const clipped = 10;
 const accumulated = 4;
 
 /** State, and perhaps gradients, in two bytes. */
-function narrow(about: string, options: object, gradients?: 'bfloat16' | 'float16'): Variant {
+function narrow(about: string, state_rounding: string, gradients?: 'bfloat16' | 'float16'): Variant {
   return {
     about,
-    options: { state_dtype: 'bfloat16', ...options, ...(gradients && { gradient_dtype: gradients }) },
+    options: { state_dtype: 'bfloat16', state_rounding, ...(gradients && { gradient_dtype: gradients }) },
     calls: 1,
     passes: (slots) => [walk(0, slots + 1, gradients ? 2 : 4, 2)],
     javascript: kNarrow,
@@ -74,10 +74,10 @@ export const variants: Readonly<Record<string, Variant>> = {
       walk(0, slots + 2),
     ],
   },
-  bfloat16: narrow('state_dtype: bfloat16, rounded to nearest', {}),
-  bfloat16_stochastic: narrow('state_dtype: bfloat16, rounded stochastically', { state_rounding: 'stochastic' }),
-  bfloat16_gradients: narrow('state and gradients bfloat16', {}, 'bfloat16'),
-  float16_gradients: narrow('state bfloat16, gradients float16', {}, 'float16'),
+  bfloat16: narrow('state_dtype: bfloat16, rounded to nearest', 'nearest'),
+  bfloat16_stochastic: narrow('state_dtype: bfloat16, rounded stochastically', 'stochastic'),
+  bfloat16_gradients: narrow('state and gradients bfloat16, rounded stochastically', 'stochastic', 'bfloat16'),
+  float16_gradients: narrow('the same with float16 gradients', 'stochastic', 'float16'),
 };
 
 export function variantNamed(name: string): Variant {
