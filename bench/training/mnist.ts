@@ -1,0 +1,114 @@
+// npm run bench:mnist: time to result. The MNIST example's network, data, batches and optimizer, in Node with our optimizer
+// and in Python with Keras on TensorFlow, each in a process of its own, taking turns epoch by epoch.
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { kClasses, kTrainImages } from '../../examples/mnist-data.ts';
+import { circumstances, headOf, load, writeResult } from './circumstances.ts';
+import { processors, start, type Answer, type Contestant } from './contestant.ts';
+import { writeJob, type Job } from './job.ts';
+import { curves, summaries, type Entry } from './mnist-report.ts';
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+
+/** What can train, with what it is. The first one is what the others are compared with. */
+const contestants: Readonly<Record<string, string>> = {
+  node: 'Node, plain TypeScript network, keras-optimizers; the optimizer: time in apply()',
+  keras: 'tf.function for each batch; the optimizer: 25 steps less 25 that only compute the gradients, in turns',
+  'keras-xla': 'the same with jit_compile=True',
+  'keras-epoch': 'one tf.function for all batches of an epoch',
+  'keras-train_on_batch': 'model.train_on_batch for each batch',
+  'keras-fit': 'model.fit for each epoch',
+};
+
+const { values: texts, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    epochs: { type: 'string', default: '3' },
+    'batch-size': { type: 'string', default: '64' },
+    hidden: { type: 'string', default: '128' },
+    train: { type: 'string', default: `${kTrainImages}` },
+    'learning-rate': { type: 'string', default: '0.003' },
+    seed: { type: 'string', default: '1' },
+    threads: { type: 'string', default: '1' },
+    python: { type: 'string', default: path('../../build-python/bin/python') },
+    json: { type: 'string', default: path('../results/mnist.json') },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+const unknown = positionals.filter((name) => !(name in contestants));
+if (texts.help || unknown.length > 0) {
+  if (unknown.length > 0) console.error(`not a contestant: ${unknown.join(' ')}`);
+  console.log(`npm run bench:mnist -- [contestants] [--epochs 3] [--batch-size 64] [--hidden 128] [--train ${kTrainImages}]
+  [--learning-rate 0.003] [--seed 1] [--threads 1] [--python FILE] [--json FILE]\n`);
+  for (const [name, text] of Object.entries(contestants)) console.log(`  ${name.padEnd(21)} ${text}`);
+  process.exit(unknown.length > 0 ? 2 : 0);
+}
+
+const job: Job = {
+  epochs: Number(texts.epochs),
+  batchSize: Number(texts['batch-size']),
+  hidden: Number(texts.hidden),
+  classes: kClasses,
+  train: Number(texts.train),
+  seed: Number(texts.seed),
+  learningRate: Number(texts['learning-rate']),
+};
+const threads = Number(texts.threads);
+
+function commandOf(name: string, folder: string): readonly string[] {
+  if (name === 'node') return [process.execPath, '--import', 'tsx', path('mnist-node.ts'), folder];
+  return [texts.python, path('mnist.py'), folder, name];
+}
+
+/** Starts all of them; prints why one cannot run. */
+async function startAll(names: readonly string[], folder: string): Promise<Map<string, Contestant>> {
+  const started = new Map<string, Contestant>();
+  for (const name of names)
+    try {
+      if (name !== 'node' && !existsSync(texts.python))
+        throw new Error('there is no Python environment; npm run bench:python makes it');
+      started.set(name, await start(commandOf(name, folder), threads));
+    } catch (error) {
+      console.log(`${name} is skipped: ${(error as Error).message}`);
+    }
+  return started;
+}
+
+/** One epoch of each after the other, every time beginning with another one. */
+async function trainAll(started: ReadonlyMap<string, Contestant>): Promise<Entry[]> {
+  const answers = new Map<string, Answer[]>([...started.keys()].map((name) => [name, []]));
+  for (let epoch = 0; epoch < job.epochs; epoch++) {
+    const turn = epoch % started.size;
+    for (const [name, contestant] of [...started].slice(turn).concat([...started].slice(0, turn)))
+      answers.get(name)?.push(await contestant.epoch());
+    console.log(`epoch ${epoch + 1}/${job.epochs}, load ${load().join(' ')}`);
+  }
+  return [...started].map(([name, { startSeconds, versions }]) => {
+    return { name, text: contestants[name] as string, versions, startSeconds, epochs: answers.get(name) ?? [] };
+  });
+}
+
+const about = {
+  ...circumstances('bench:mnist'),
+  ...job,
+  threads,
+  processors: processors(threads) ?? 'not bound',
+};
+console.log(headOf(about));
+console.log(`784 -> ${job.hidden} -> ${kClasses}, ${job.train} images in batches of ${job.batchSize}, Nadam, learning rate \
+${job.learningRate}; threads: ${threads}, processors: ${about.processors}\n`);
+const folder = mkdtempSync(join(tmpdir(), 'mnist-'));
+try {
+  writeJob(folder, job);
+  const started = await startAll(positionals.length > 0 ? positionals : Object.keys(contestants), folder);
+  const entries = await trainAll(started);
+  for (const contestant of started.values()) contestant.end();
+  console.log(`\n${summaries(entries, job)}\n\n${curves(entries, job)}`);
+  writeResult(texts.json, { ...about, load_afterwards: load(), contestants: entries });
+} finally {
+  rmSync(folder, { recursive: true });
+}
