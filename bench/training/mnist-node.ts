@@ -1,12 +1,11 @@
 // Our side of npm run bench:mnist: the example's network, data and optimizer. It speaks as mnist.py does: a line of JSON
-// when it is ready and after every epoch; each line on stdin asks for an epoch.
+// when it is ready and after every epoch; each line on stdin asks for an epoch. node-tfjs computes on TensorFlow.js.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { Nadam } from 'keras-optimizers';
 import { batches, loadMnist, type Images } from '../../examples/mnist-data.ts';
-import type { Network } from '../../examples/network.ts';
 import { Mean } from '../../examples/progress.ts';
 import { mulberry32 } from '../../examples/random.ts';
 import type { Answer } from './contestant.ts';
@@ -15,10 +14,13 @@ import { makeNetwork, type Job } from './job.ts';
 const job = JSON.parse(readFileSync(join(process.argv[2] as string, 'job.json'), 'utf8')) as Job;
 const { train, test } = loadMnist(job.train);
 
+const onTensors = process.argv[3] === 'node-tfjs' ? (await import('./mnist-tfjs.ts')).onTensors : undefined;
+
 /** A network and its optimizer, as they are before the first step. */
 function beginning() {
   const random = mulberry32(job.seed);
-  const network = makeNetwork(job, random);
+  const plain = makeNetwork(job, random);
+  const network = onTensors?.(plain.variables) ?? plain;
   const optimizer = new Nadam({ learning_rate: job.learningRate });
   optimizer.build(network.variables);
   return { random, network, optimizer };
@@ -38,7 +40,7 @@ function epoch({ random, network, optimizer }: Training, images: Images): Omit<A
   return { seconds: (performance.now() - start) / 1000, optimizerSeconds: applying / 1000, losses };
 }
 
-function accuracy(network: Network): number {
+function accuracy(network: Training['network']): number {
   const mean = new Mean();
   for (const batch of batches(test, 100)) mean.add(network.run(batch, false), batch.labels.length);
   return mean.accuracy;

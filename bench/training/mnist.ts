@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { kClasses, kTrainImages } from '../../examples/mnist-data.ts';
+import { positive } from './arguments.ts';
 import { circumstances, headOf, load, writeResult } from './circumstances.ts';
 import { processors, start, type Answer, type Contestant } from './contestant.ts';
 import { writeJob, type Job } from './job.ts';
@@ -17,6 +18,7 @@ const path = (relative: string): string => fileURLToPath(new URL(relative, impor
 /** What can train, with what it is. The first one is what the others are compared with. */
 const contestants: Readonly<Record<string, string>> = {
   node: 'Node, plain TypeScript network, keras-optimizers; the optimizer: time in apply()',
+  'node-tfjs': 'the same with the network on the WebAssembly backend of TensorFlow.js',
   keras: 'tf.function for each batch; the optimizer: 25 steps less 25 that only compute the gradients, in turns',
   'keras-xla': 'the same with jit_compile=True',
   'keras-epoch': 'one tf.function for all batches of an epoch',
@@ -48,19 +50,23 @@ if (texts.help || unknown.length > 0) {
   process.exit(unknown.length > 0 ? 2 : 0);
 }
 
+const whole = (name: 'epochs' | 'batch-size' | 'hidden' | 'train' | 'seed' | 'threads'): number =>
+  positive(name, texts[name]);
 const job: Job = {
-  epochs: Number(texts.epochs),
-  batchSize: Number(texts['batch-size']),
-  hidden: Number(texts.hidden),
+  epochs: whole('epochs'),
+  batchSize: whole('batch-size'),
+  hidden: whole('hidden'),
   classes: kClasses,
-  train: Number(texts.train),
-  seed: Number(texts.seed),
-  learningRate: Number(texts['learning-rate']),
+  train: Math.min(whole('train'), kTrainImages),
+  seed: whole('seed'),
+  learningRate: positive('learning-rate', texts['learning-rate'], false),
 };
-const threads = Number(texts.threads);
+const threads = whole('threads');
+
+const isNode = (name: string): boolean => name.startsWith('node');
 
 function commandOf(name: string, folder: string): readonly string[] {
-  if (name === 'node') return [process.execPath, '--import', 'tsx', path('mnist-node.ts'), folder];
+  if (isNode(name)) return [process.execPath, '--import', 'tsx', path('mnist-node.ts'), folder, name];
   return [texts.python, path('mnist.py'), folder, name];
 }
 
@@ -69,7 +75,7 @@ async function startAll(names: readonly string[], folder: string): Promise<Map<s
   const started = new Map<string, Contestant>();
   for (const name of names)
     try {
-      if (name !== 'node' && !existsSync(texts.python))
+      if (!isNode(name) && !existsSync(texts.python))
         throw new Error('there is no Python environment; npm run bench:python makes it');
       started.set(name, await start(commandOf(name, folder), threads));
     } catch (error) {
@@ -98,6 +104,11 @@ const about = {
   threads,
   processors: processors(threads) ?? 'not bound',
 };
+function report(entries: readonly Entry[]): void {
+  console.log(`\n${summaries(entries, job)}\n\n${curves(entries, job)}`);
+  writeResult(texts.json, { ...about, load_afterwards: load(), contestants: entries });
+}
+
 console.log(headOf(about));
 console.log(`784 -> ${job.hidden} -> ${kClasses}, ${job.train} images in batches of ${job.batchSize}, Nadam, learning rate \
 ${job.learningRate}; threads: ${threads}, processors: ${about.processors}\n`);
@@ -105,10 +116,8 @@ const folder = mkdtempSync(join(tmpdir(), 'mnist-'));
 try {
   writeJob(folder, job);
   const started = await startAll(positionals.length > 0 ? positionals : Object.keys(contestants), folder);
-  const entries = await trainAll(started);
+  if (started.size > 0) report(await trainAll(started));
   for (const contestant of started.values()) contestant.end();
-  console.log(`\n${summaries(entries, job)}\n\n${curves(entries, job)}`);
-  writeResult(texts.json, { ...about, load_afterwards: load(), contestants: entries });
 } finally {
   rmSync(folder, { recursive: true });
 }
