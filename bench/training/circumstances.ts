@@ -1,7 +1,7 @@
 // Where and when something was measured, and where the result goes.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
-import { dirname, relative } from 'node:path';
+import { dirname } from 'node:path';
 
 export const load = (): readonly number[] => loadavg().map((x) => Math.round(x * 100) / 100);
 
@@ -26,5 +26,4 @@ export type Circumstances = ReturnType<typeof circumstances>;
 export function writeResult(path: string, result: object): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, `${JSON.stringify(result, null, 1)}\n`);
-  console.log(`every number is in ${relative('', path)}`);
 }

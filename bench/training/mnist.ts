@@ -2,7 +2,7 @@
 // and in Python with Keras on TensorFlow, each in a process of its own, taking turns epoch by epoch.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -13,7 +13,7 @@ import { processors, start, type Answer, type Contestant } from './contestant.ts
 import { writeJob, type Job } from './job.ts';
 import { curves, summaries, type Entry } from './mnist-report.ts';
 
-const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+const path = (url: string): string => fileURLToPath(new URL(url, import.meta.url));
 
 /** What can train, with what it is. The first one is what the others are compared with. */
 const contestants: Readonly<Record<string, string>> = {
@@ -107,6 +107,7 @@ const about = {
 function report(entries: readonly Entry[]): void {
   console.log(`\n${summaries(entries, job)}\n\n${curves(entries, job)}`);
   writeResult(texts.json, { ...about, load_afterwards: load(), contestants: entries });
+  console.log(`every number is in ${relative('', texts.json)}`);
 }
 
 console.log(headOf(about));
