@@ -12,7 +12,7 @@ const apart = (points: Points, reference: Points): Points =>
 
 const signed = (x: number): string => (x < 0 ? '\u2212' : '+') + Math.abs(x).toFixed(4);
 
-function panelsOf(curves: readonly Curve[], name: string, reference: Curve): Panel[] {
+function panelsOf(curves: readonly Curve[], title: string, reference: Curve): Panel[] {
   const draw = (curve: Curve, points: Points, label?: (name: string, last: number) => string): Series => {
     const variant = variants[curve.variant] as Variant;
     const text = label?.(variant.label, points.at(-1)?.[1] ?? NaN);
@@ -24,18 +24,18 @@ function panelsOf(curves: readonly Curve[], name: string, reference: Curve): Pan
   const labelled = (curve: Curve) => (curve === reference ? undefined : (_: string, last: number) => signed(last));
   return [
     {
-      title: `${name}: training loss, logarithmic`,
+      title: `${title}: training loss, logarithmic`,
       height: 120,
       log: true,
       series: mine.map((curve) => draw(curve, curve.training)),
     },
     {
-      title: `${name}: held-out loss`,
+      title: `${title}: held-out loss`,
       height: 150,
       series: mine.map((curve) => draw(curve, curve.heldOut, (label, last) => `${label} ${last.toFixed(3)}`)),
     },
     {
-      title: `${name}: held-out loss less that of float32; faint: float32 with other seeds`,
+      title: `${title}: held-out loss less that of float32; faint: float32 with other seeds`,
       height: 150,
       series: [
         ...others.map((curve): Series => ({ ...draw(curve, difference(curve)), look: 'faint' })),
@@ -47,10 +47,10 @@ function panelsOf(curves: readonly Curve[], name: string, reference: Curve): Pan
 
 /** The text of an SVG file. */
 export function figure(curves: readonly Curve[]): string {
-  const panels = Object.keys(tasks).flatMap((name) => {
+  const panels = Object.entries(tasks).flatMap(([name, { title }]) => {
     const mine = curves.filter(({ task }) => task === name);
     const reference = mine.find(({ variant }) => variant === 'float32');
-    return reference === undefined ? [] : panelsOf(mine, name, reference);
+    return reference === undefined ? [] : panelsOf(mine, title, reference);
   });
   return lineChart({
     title: 'Nadam with 16-bit states and gradients',

@@ -1,13 +1,14 @@
 // npm run bench:bfloat16: do 16-bit states and gradients reach the loss of 32-bit ones? Trains the tasks with every variant
 // of the optimizer's options, and with other seeds for a scale; prints a table, writes the curves and a figure.
 import { fork } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { positive } from './arguments.ts';
 import { figure } from './bfloat16-figure.ts';
+import { keyOf, table } from './bfloat16-report.ts';
 import { circumstances, headOf, load, writeResult } from './circumstances.ts';
 import type { Curve, Request } from './curve.ts';
 import { tasks } from './tasks.ts';
@@ -21,6 +22,7 @@ const { values: texts, positionals } = parseArgs({
     seeds: { type: 'string', default: '3' },
     jobs: { type: 'string', default: '2' },
     figure: { type: 'string', default: path('../../docs/figures/bfloat16.svg') },
+    from: { type: 'string', multiple: true },
     json: { type: 'string', default: path('../results/bfloat16.json') },
     help: { type: 'boolean', short: 'h' },
   },
@@ -30,8 +32,8 @@ if (texts.help || unknown.length > 0) {
   const list = (choices: Readonly<Record<string, { readonly text: string }>>) =>
     Object.entries(choices).map(([name, { text }]) => `  ${name.padEnd(19)} ${text}`);
   if (unknown.length > 0) console.error(`neither a task nor a variant: ${unknown.join(' ')}`);
-  const usage =
-    'npm run bench:bfloat16 -- [tasks] [variants] [--steps N] [--seeds 3] [--jobs 2] [--figure FILE] [--json FILE]';
+  const usage = `npm run bench:bfloat16 -- [tasks] [variants] [--steps N] [--seeds 3] [--jobs 2] [--figure FILE] [--json FILE]
+  or, from earlier results: npm run bench:bfloat16 -- --from FILE.json [--from FILE.json] [--figure FILE]`;
   console.log([usage, 'Tasks:', ...list(tasks), 'Variants:', ...list(variants)].join('\n'));
   process.exit(unknown.length > 0 ? 2 : 0);
 }
@@ -80,41 +82,27 @@ async function trainAll(requests: readonly Request[], jobs: number, done: (curve
   };
   await Promise.all(Array.from({ length: jobs }, work));
 }
-const keyOf = ({ task, variant, seed }: Request): string => `${task} ${variant} seed ${seed}`;
-
-const last = (numbers: Curve['heldOut']): number => numbers.at(-1)?.[1] ?? NaN;
-/** Mean over the last twentieth of the steps. */
-const lastTraining = ({ training }: Curve): number => {
-  const points = training.slice(-Math.ceil(training.length / 20));
-  return points.reduce((total, [, loss]) => total + loss, 0) / points.length;
-};
-
-function table(curves: readonly Curve[]): string {
-  const line = (name: string, cells: readonly string[]) =>
-    name.padEnd(38) + cells.map((cell) => cell.padStart(12)).join('');
-  const rows = curves.map((curve) => {
-    const reference = curves.find(({ task, variant }) => task === curve.task && variant === 'float32');
-    const apart = reference === undefined ? NaN : last(curve.heldOut) - last(reference.heldOut);
-    const numbers = [lastTraining(curve), last(curve.heldOut), apart].map((x) => x.toFixed(4));
-    return line(keyOf(curve), [...numbers, (curve.stateBytes / 1e6).toFixed(2), curve.applyMicroseconds.toFixed(0)]);
+/** Draws all so far after every training: a crash loses one. */
+async function trainAndWrite(): Promise<readonly Curve[]> {
+  const about = { ...circumstances('bench:bfloat16'), jobs: positive('jobs', texts.jobs), threads: 1 };
+  console.log(`${headOf(about)}\n${about.jobs} trainings at a time, each with one thread\n`);
+  for (const name of chosen(variants)) console.log(`  ${name.padEnd(19)} ${(variants[name] as Variant).text}`);
+  let curves: readonly Curve[] = [];
+  await trainAll(requests(), about.jobs, (soFar) => {
+    curves = soFar;
+    draw(curves);
+    writeResult(texts.json, { ...about, load_afterwards: load(), curves });
   });
-  const heading = line('', ['training', 'held out', 'less float32', 'state MB', 'apply us']);
-  return [
-    "Loss at the end: of the last twentieth of the training, and on held-out data; apply: median of the optimizer's step",
-    heading,
-    ...rows,
-  ].join('\n');
+  console.log(`\nthe curves are in ${relative('', texts.json)}`);
+  return curves;
 }
 
-const about = { ...circumstances('bench:bfloat16'), jobs: positive('jobs', texts.jobs), threads: 1 };
-console.log(`${headOf(about)}\n${about.jobs} trainings at a time, each with one thread\n`);
-for (const name of chosen(variants)) console.log(`  ${name.padEnd(19)} ${(variants[name] as Variant).text}`);
-mkdirSync(dirname(texts.figure), { recursive: true });
-let curves: readonly Curve[] = [];
-await trainAll(requests(), about.jobs, (soFar) => {
-  curves = soFar;
+function draw(curves: readonly Curve[]): void {
+  mkdirSync(dirname(texts.figure), { recursive: true });
   writeFileSync(texts.figure, figure(curves));
-  writeResult(texts.json, { ...about, load_afterwards: load(), curves });
-});
-console.log(`\n${table(curves)}\n`);
-for (const file of [texts.figure, texts.json]) console.log(relative('', file));
+}
+
+const read = (file: string) => (JSON.parse(readFileSync(file, 'utf8')) as { readonly curves: readonly Curve[] }).curves;
+const curves = texts.from ? texts.from.flatMap(read) : await trainAndWrite();
+draw(curves);
+console.log(`\n${table(curves)}\n\nthe figure is ${relative('', texts.figure)}`);

@@ -21,6 +21,8 @@ export interface Curve extends Request {
   /** Median of a step of the optimizer, without the rounding of the gradients. */
   readonly applyMicroseconds: number;
   readonly seconds: number;
+  /** Elements of the variables. */
+  readonly weights: number;
   /** Of the optimizer's slots. */
   readonly stateBytes: number;
 }
@@ -78,6 +80,7 @@ async function train(request: Request): Promise<Curve> {
     heldOut,
     applyMicroseconds: 1000 * median(times),
     seconds: (performance.now() - start) / 1000,
+    weights: task.variables.reduce((total, { value }) => total + value.length, 0),
     stateBytes: bytesOf(optimizer),
   };
 }

@@ -19,7 +19,8 @@ const path = (url: string): string => fileURLToPath(new URL(url, import.meta.url
 const contestants: Readonly<Record<string, string>> = {
   node: 'Node, plain TypeScript network, keras-optimizers; the optimizer: time in apply()',
   'node-tfjs': 'the same with the network on the WebAssembly backend of TensorFlow.js',
-  keras: 'tf.function for each batch; the optimizer: 25 steps less 25 that only compute the gradients, in turns',
+  keras:
+    'tf.function for each batch, images kept as float32; the optimizer: 25 steps less 25 that only compute the gradients, in turns',
   'keras-xla': 'the same with jit_compile=True',
   'keras-epoch': 'one tf.function for all batches of an epoch',
   'keras-train_on_batch': 'model.train_on_batch for each batch',

@@ -16,6 +16,7 @@ export interface Task {
 }
 
 interface Choice {
+  readonly title: string;
   readonly text: string;
   /** For the options of the command line that leave it out. */
   readonly steps: number;
@@ -24,12 +25,14 @@ interface Choice {
 
 export const tasks: Readonly<Record<string, Choice>> = {
   mnist: {
+    title: 'MNIST',
     text: 'the MNIST example, 5 epochs of 938 batches of 64 images, held out: the test images; ExponentialDecay from 0.003 to a twentieth',
     steps: 4690,
     make: makeMnist,
   },
   characters: {
-    text: 'a transformer with 964,250 parameters, batches of 8 x 64 characters of the comments of lib.dom.d.ts; WarmUp, CosineDecay from 0.002 to 0',
+    title: 'Characters',
+    text: 'a transformer with about a million weights, batches of 8 x 64 characters of the comments of lib.dom.d.ts; WarmUp, CosineDecay from 0.002 to 0',
     steps: 600,
     make: makeCharacters,
   },

@@ -47,10 +47,6 @@ export class Transformer {
     });
   }
 
-  get parameters(): number {
-    return this.variables.reduce((total, { value }) => total + value.length, 0);
-  }
-
   /** Mean loss, in nats a character. */
   loss(sequences: Sequences): number {
     return lossAt(this.variables, (weights) => this.#loss(sequences, weights));
