@@ -1,6 +1,6 @@
 // One curve of npm run bench:bfloat16, in a process of its own, forked by bfloat16.ts: gets a request, sends the curve.
 import { Nadam, type Optimizer, type VariableDtype } from 'keras-optimizers';
-import { median } from '../measure.ts';
+import { quantile } from '../measure.ts';
 import { tasks, type Task } from './tasks.ts';
 import { variants, type Variant } from './variants.ts';
 
@@ -78,7 +78,7 @@ async function train(request: Request): Promise<Curve> {
     ...request,
     training,
     heldOut,
-    applyMicroseconds: 1000 * median(times),
+    applyMicroseconds: 1000 * quantile(times, 0.5),
     seconds: (performance.now() - start) / 1000,
     weights: task.variables.reduce((total, { value }) => total + value.length, 0),
     stateBytes: bytesOf(optimizer),

@@ -1,5 +1,5 @@
 // The tables of npm run bench:mnist.
-import { median } from '../measure.ts';
+import { quantile } from '../measure.ts';
 import type { Answer } from './contestant.ts';
 import type { Job } from './job.ts';
 
@@ -11,6 +11,7 @@ export interface Entry {
   readonly epochs: readonly Answer[];
 }
 
+const median = (numbers: readonly number[]): number => quantile(numbers, 0.5);
 const stepsOf = ({ train, batchSize }: Job): number => Math.ceil(train / batchSize);
 
 const line = (name: string, cells: readonly string[]): string =>
