@@ -1,6 +1,7 @@
-// How a stream lies in memory when it takes fewer bytes than the float32 numbers it stands for. Rules know nothing of it:
-// a stage of elements is decoded into the first-level cache, goes through the rule's loop, and is encoded again. So a
-// storage type is a pair of functions on a stage, and one that shares a scale among a block of elements fits as well.
+// How a stream lies in memory when it takes fewer bytes than the float32 numbers it stands for. Rules know nothing of it: an
+// Element of a state is decoded into a float before the rule, and encoded after it, in the same loop. Gradients, which may
+// come in any storage, are decoded a stage at a time into the first-level cache; so would be a storage whose elements share
+// a scale, which has no Element of its own.
 #pragma once
 #include "rules/rule.h"
 #include "work.h"
@@ -32,12 +33,6 @@ RULE float fromFloat16(uint16_t x) {
   return floatOf(bitsOf(number) | sign);
 }
 
-// What decides how the elements of one stream are rounded in one step.
-struct Rounding {
-  bool stochastic;
-  uint32_t key;
-};
-
 // A random 16-bit number for every element: a hash of its index and the key, so that it depends on nothing else.
 RULE uint32_t noise(uint32_t element, uint32_t key) {
   const uint32_t x = (element ^ key) * 0x9e3779b1u;
@@ -50,14 +45,42 @@ RULE uint64_t mixed(uint64_t x) {
   return x ^ x >> 31;
 }
 
-// `slot` counts the slots of a variable; an index of 2^32 and more changes the key.
-RULE Rounding roundingOf(const Control& c, uint32_t variable, uint32_t slot, size_t begin) {
+// What the random numbers of one slot of a variable in one step follow from; `slot` counts the slots of the variable, and an
+// element of 2^32 and more changes the key.
+RULE uint32_t keyOf(const Control& c, uint32_t variable, uint32_t slot, size_t element) {
   uint64_t key = mixed(uint64_t(c.seed) + 0x9e3779b97f4a7c15u);
   key = mixed(key ^ uint64_t(c.iteration));
   key = mixed(key ^ (uint64_t(variable) << 8 | slot));
-  key = mixed(key ^ uint64_t(begin) >> 32);
-  return {c.stochastic != 0, uint32_t(key)};
+  return uint32_t(mixed(key ^ uint64_t(element) >> 32));
 }
+
+// How the slots of a tensor are stored, which is the same for all of them.
+enum Slots { kPlainSlots, kNearestSlots, kStochasticSlots };
+
+// One element of a slot while a loop works on it: `value` is a T, and is stored when the element goes.
+template <class T, Slots kSlots>
+struct Element {
+  using Stored = T;
+  T& value;
+  RULE Element(T& at, uint32_t, uint32_t) : value(at) {}
+};
+template <Slots kSlots>
+struct Encoded {
+  using Stored = uint16_t;
+  float value;
+  uint16_t& at;
+  uint32_t element, key;
+  RULE Encoded(uint16_t& from, uint32_t index, uint32_t by) : value(fromBfloat16(from)), at(from), element(index), key(by) {}
+  RULE ~Encoded() { at = toBfloat16(value, kSlots == kStochasticSlots ? noise(element, key) : toNearestEven(value)); }
+};
+template <>
+struct Element<float, kNearestSlots> : Encoded<kNearestSlots> {
+  using Encoded::Encoded;
+};
+template <>
+struct Element<float, kStochasticSlots> : Encoded<kStochasticSlots> {
+  using Encoded::Encoded;
+};
 
 // Elements begin .. begin + length of a stream; length <= kStage.
 RULE void decode(Storage storage, const void* stream, size_t begin, size_t length, float* __restrict to) {
@@ -67,14 +90,4 @@ RULE void decode(Storage storage, const void* stream, size_t begin, size_t lengt
     for (uint32_t i = 0; i < count; ++i) to[i] = fromBfloat16(from[i]);
   if (storage == kFloat16)
     for (uint32_t i = 0; i < count; ++i) to[i] = fromFloat16(from[i]);
-}
-
-RULE void encode(Storage storage, void* stream, size_t begin, size_t length, const float* __restrict from, Rounding rounding) {
-  uint16_t* __restrict to = static_cast<uint16_t*>(stream) + begin;
-  const uint32_t count = uint32_t(length), first = uint32_t(begin);
-  if (storage != kBfloat16) return;  // the only one that is written
-  if (rounding.stochastic)
-    for (uint32_t i = 0; i < count; ++i) to[i] = toBfloat16(from[i], noise(first + i, rounding.key));
-  else
-    for (uint32_t i = 0; i < count; ++i) to[i] = toBfloat16(from[i], toNearestEven(from[i]));
 }

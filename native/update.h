@@ -2,6 +2,7 @@
 #pragma once
 #include "rules/rule.h"
 #include "rules/state.h"
+#include "storage.h"
 #include "work.h"
 
 // The gradient's way from the caller to the rule in Keras: g / unscale * multiplier / divisor (loss scale, clipping by norm),
@@ -50,6 +51,16 @@ struct Decay {
   RULE T apply(T p) const { return p - p * weight_decay * learning_rate; }
 };
 
+// The numbers from 0 on, as a type to deduce them from.
+template <int... n>
+struct Indices {};
+template <int n, int... rest>
+struct IndicesTo : IndicesTo<n - 1, n - 1, rest...> {};
+template <int... n>
+struct IndicesTo<0, n...> {
+  using type = Indices<n...>;
+};
+
 // The moving average of a variable as a further stream of its loop, where there is one (kAverage).
 template <class T>
 struct Averaging {
@@ -57,35 +68,50 @@ struct Averaging {
   Average::Scalars<T> scalars;
 };
 
-// How a loop is run: with the rule's one function; or, for a rule that divides by scalars, quickly, keeping variable and
-// average as they were; and where that was not exact once more from there, with the moments as they are by then.
+// How a loop is run: with the rule's one function; or, for a rule that divides by scalars, quickly, keeping what it
+// overwrites; and where that was not exact once more from there. Moments are exact either way, so that the repair finds them
+// as they are by then, but for encoded ones, which have been rounded since.
 enum Way { kWhole, kQuick, kRepair };
-template <class T>
+template <class T, class Stored>
 struct Kept {
   T p[kStage], average[kStage];
+  Stored slots[kMaxSlots][sizeof(Stored) < sizeof(T) ? kStage : 1];
 };
 
 template <Way kWay, class Rule, class T, class... Slot>
-RULE void updateOne(T& p, T g, const typename Rule::template Scalars<T>& scalars, Slot&... slots) {
+RULE void updateOne(T& p, T g, const typename Rule::template Scalars<T>& scalars, Slot&&... slots) {
   if constexpr (!__is_base_of(DividesByScalars, Rule)) {
-    Rule::update(p, g, slots..., scalars);
+    Rule::update(p, g, slots.value..., scalars);
   } else {
-    if constexpr (kWay != kRepair) Rule::moments(g, slots..., scalars);
-    Rule::template step<kWay == kQuick>(p, g, slots..., scalars);
+    if constexpr (kWay != kRepair) Rule::moments(g, slots.value..., scalars);
+    Rule::template step<kWay == kQuick>(p, g, slots.value..., scalars);
   }
 }
 
-template <class Rule, class T, Preparation kPreparation, bool kDecay, bool kAverage, Way kWay, class... Slot>
+// What the random numbers for encoded slots are made of.
+struct Noise {
+  uint32_t first;  // element
+  uint32_t keys[kMaxSlots];
+};
+
+template <class Rule, class T, Preparation kPreparation, bool kDecay, bool kAverage, Slots kSlots, Way kWay, int... slot,
+          class... Slot>
 RULE void walk(size_t length, const Prelude<T> prelude, const Decay<T> decay, const Averaging<T> averaging,
-               const typename Rule::template Scalars<T> scalars, Kept<T>* __restrict kept, T* __restrict p,
-               const T* __restrict g, Slot* __restrict... slots) {
+               const typename Rule::template Scalars<T> scalars, const Noise noise, Indices<slot...>,
+               Kept<T, typename Element<T, kSlots>::Stored>* __restrict kept, T* __restrict p, const T* __restrict g,
+               Slot* __restrict... slots) {
   T* __restrict average = averaging.average;
-  for (size_t i = 0; i < length; ++i) {
+  constexpr bool kEncoded = kSlots != kPlainSlots;
+  const uint32_t count = uint32_t(length);
+  for (uint32_t i = 0; i < count; ++i) {
     const T gradient = prelude.template apply<kPreparation>(g[i]);
     if (kWay == kQuick) kept->p[i] = p[i];
     if (kWay == kRepair) p[i] = kept->p[i];
+    if constexpr (kEncoded && kWay == kQuick) ((kept->slots[slot][i] = slots[i]), ...);
+    if constexpr (kEncoded && kWay == kRepair) ((slots[i] = kept->slots[slot][i]), ...);
     if (kDecay) p[i] = decay.apply(p[i]);
-    updateOne<kWay, Rule>(p[i], gradient, scalars, slots[i]...);
+    updateOne<kEncoded && kWay == kRepair ? kWhole : kWay, Rule>(
+        p[i], gradient, scalars, Element<T, kSlots>(slots[i], noise.first + i, noise.keys[slot])...);
     if (!kAverage) continue;
     if (kWay == kQuick) kept->average[i] = average[i];
     if (kWay == kRepair) average[i] = kept->average[i];

@@ -37,6 +37,7 @@ struct Tensor {
   const void* g;
   void* slots[kMaxSlots];
   size_t length;                    // elements
+  size_t first;                     // index of the first of them, for a part of a tensor
   Storage storage[2 + kMaxSlots];   // of p, g, slots
   double multiplier = 1, divisor = 1;  // g <- g multiplier / divisor clips by norm; 1, 1 is neutral
   void* average;                    // of p, updated in the same loop; null: there is none

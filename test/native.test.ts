@@ -28,6 +28,9 @@ function functionsOf(object: string): Map<string, string> {
   return new Map(parts.flatMap((part, i) => (i % 2 === 0 ? [[part, parts[i + 1] ?? ''] as const] : [])));
 }
 
+// A loop's name: rule, dtype, preparation, decay, average, storage of the slots, way.
+const pattern = /::loop<.*Loop<(\w+), (\w+), \(Preparation\)(\d), \w+, \w+, \(Slots\)(\d)>, \(Way\)(\d)>/;
+
 describe('the compiled kernels', () => {
   before(function () {
     if (process.arch === 'x64') return;
@@ -37,34 +40,48 @@ describe('the compiled kernels', () => {
   for (const [set, register] of Object.entries(registers))
     it(`of ${set} are vectorized at full width, every rule and flag`, () => {
       const functions = functionsOf(objectOf(set));
-      const loops = [...functions].filter(([name]) => /::loop<|::squares</.test(name));
-      const arithmetic = loops.filter(([name]) => !/<(Zero|Copy),/.test(name)); // the compiler merges some of those two
-      const flags = 3 * 2 * 2; // what the prelude does, decay, average
-      const quick = set === 'baseline' ? 0 : 2 * flags; // of Nadam in float32: the quick loops and their repair
-      assert.lengthOf(arithmetic, (addon.rules.length - 2) * 2 * flags + 2 + quick);
+      const loops = [...functions].filter(([name]) => pattern.test(name));
+      const arithmetic = addon.rules.filter(({ name }) => name !== 'zero' && name !== 'copy'); // some of those two are merged
+      const counts = arithmetic.map(({ name, slots }) => {
+        const encoded = slots.length > 0 ? 2 * 2 * 2 : 0; // rounding, decay, average
+        const ways = set !== 'baseline' && name === 'nadam' ? 3 : 1; // whole; quick and repair in float32
+        return 3 * 2 * 2 + (3 * 2 * 2 + encoded) * ways; // what the prelude does, decay, average; float64 and float32
+      });
+      const found = loops.filter(([name]) => !/Loop<(Zero|Copy),/.test(name)).length;
+      assert.equal(
+        found,
+        counts.reduce((a, b) => a + b),
+      );
       for (const [name, body] of loops) {
-        const suffix = /double/.test(name) ? 'pd' : 'ps';
-        const packed = new RegExp(`\\bv?(add|sub|mul|div|sqrt|fmadd\\w*)${suffix}\\s.*%${register}`);
-        const rooted = new RegExp(`\\bv?sqrt${suffix}\\s.*%${register}`);
-        const moves = new RegExp(`mov(u|a)p[sd]\\s.*%${register}`);
-        if (/loop<(Zero|Copy),/.test(name)) assert.match(body, moves, name);
-        else assert.match(body, packed, `${set}: ${name}`);
-        const divided = new RegExp(`\\bv?div${suffix}\\s.*%${register}`);
-        if (/Adam|Nadam|Accumulate|, true, \w+>/.test(name) && !/squares|Zero/.test(name))
-          assert.match(body, divided, `${set}: ${name}`);
-        if (/Adam|Nadam/.test(name)) assert.match(body, rooted, `${set}: ${name}`);
+        const [, rule = '', type = '', prelude, slots, way] = pattern.exec(name) ?? [];
+        const suffix = type === 'double' ? 'pd' : 'ps';
+        const uses = (what: string): RegExp => new RegExp(`\\bv?${what}${suffix}\\s.*%${register}`);
+        if (/Zero|Copy/.test(rule)) assert.match(body, new RegExp(`mov[ua]p[sd]\\s.*%${register}`), name);
+        else assert.match(body, uses('(add|sub|mul|div|sqrt|fmadd\\w*)'), name);
+        if (/Adam|Nadam|Accumulate/.test(rule) || (prelude === '2' && rule !== 'Zero'))
+          assert.match(body, uses('div'), name);
+        if (/Adam|Nadam/.test(rule)) assert.match(body, uses('sqrt'), name);
+        if (slots !== '0') assert.match(body, new RegExp(`sr[la]d?\\s.*%${register}`), name);
         const contracted = /fn?m(add|sub)/;
-        if (/\(Way\)1/.test(name)) assert.match(body, contracted, `${set}: ${name}`);
-        else assert.notMatch(body, contracted, `${set}: ${name}`);
-        assert.notMatch(body, /rsqrt|rcp1?4?p/, `${set}: ${name}`);
+        if (way === '1') assert.match(body, contracted, name);
+        else assert.notMatch(body, contracted, name);
+        assert.notMatch(body, /rsqrt|rcp1?4?p/, name);
       }
     });
   for (const [set, register] of Object.entries(registers))
-    it(`of ${set} decode and encode at full width`, () => {
-      const functions = [...functionsOf(objectOf(set))].filter(([name]) => /::(de|en)codeSome/.test(name));
-      assert.lengthOf(functions, 2);
-      for (const [name, body] of functions)
-        assert.match(body, new RegExp(`p?(sll|srl|slld|srld)\\w*\\s.*%${register}`), name);
+    it(`of ${set} decode, prepare and add squares at full width`, () => {
+      const functions = [...functionsOf(objectOf(set))];
+      const expected = {
+        decodeSome: 'ps[lr]+d',
+        'prepareSome<float>': 'divps',
+        'prepareSome<double>': 'divpd',
+        squares: 'mulpd',
+      };
+      for (const [part, operation] of Object.entries(expected)) {
+        const bodies = functions.filter(([name]) => name.includes(`::${part}`)).map(([, body]) => body);
+        assert.lengthOf(bodies, part === 'squares' ? 2 : 1, part);
+        for (const body of bodies) assert.match(body, new RegExp(`${operation}\\s.*%${register}`), part);
+      }
     });
   it('divide quickly as the processor divides, or know that they may not have', function () {
     this.timeout(120_000);
