@@ -31,6 +31,7 @@
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_CPP_EXCEPTIONS_ALL', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
       'cflags_cc': ['-std=c++17', '-fvisibility=hidden', '-ffp-contract=off'],
+      'conditions': [['OS=="linux"', {'ldflags': ['-Wl,-z,nodelete']}]],
     },
   ],
 }
