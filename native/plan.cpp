@@ -184,14 +184,18 @@ void Plan::runChunk(const Group& group, const Chunk& chunk, Range range) const {
   int averaged = -1;  // the pass that the one before it has done
   for (const size_t i : group.passes) {
     const Pass& pass = passes_[i];
-    Tensor tensor = pass.tensors[chunk.tensor];
+    const Tensor& tensor = pass.tensors[chunk.tensor];
     if (!runs(i, range) || tensor.skip || int(i) == averaged) continue;
+    const Kernels::Update update = kernels_.update[pass.rule][pass.dtype];
     if (averages(pass, range)) {
       averaged = pass.average;
-      tensor.average = passes_[size_t(averaged)].tensors[chunk.tensor].p;
-      tensor.averaging = passes_[size_t(averaged)].control->scalars;
+      Tensor both = tensor;
+      both.average = passes_[size_t(averaged)].tensors[chunk.tensor].p;
+      both.averaging = passes_[size_t(averaged)].control->scalars;
+      update(both, chunk.begin, chunk.length, *pass.control);
+    } else {
+      update(tensor, chunk.begin, chunk.length, *pass.control);
     }
-    kernels_.update[pass.rule][pass.dtype](tensor, chunk.begin, chunk.length, *pass.control);
   }
 }
 

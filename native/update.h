@@ -13,11 +13,9 @@ enum Preparation { kNothing, kScale, kDivide };
 
 template <class T>
 struct Prelude {
-  T first, second, divisor, third, limit;  // g * first * second / divisor * third
-  Preparation preparation;
+  T first = 1, second, divisor, third = 1, limit;  // g * first * second / divisor * third
 
-  RULE Prelude(const Control& c, const Tensor& t)
-      : first(1), second(T(t.multiplier)), divisor(T(t.divisor)), third(1), limit(T(c.limit)), preparation(kScale) {
+  RULE Prelude(const Control& c, const Tensor& t) : second(T(t.multiplier)), divisor(T(t.divisor)), limit(T(c.limit)) {
     if (isPowerOfTwo(c.unscale)) {
       first = T(1 / c.unscale);
     } else {
@@ -25,8 +23,10 @@ struct Prelude {
       second = 1;
       divisor = T(c.unscale);
     }
-    if (divisor != 1) preparation = kDivide;
-    else if (first * second * third == 1 && limit == T(__builtin_inf())) preparation = kNothing;
+  }
+  RULE static Preparation of(const Control& c, const Tensor& t) {
+    if (c.unscale == 1 && t.multiplier == 1 && t.divisor == 1 && c.limit == __builtin_inf()) return kNothing;
+    return t.divisor == 1 && isPowerOfTwo(c.unscale) ? kScale : kDivide;
   }
   // And such that its inverse is a normal number.
   RULE static bool isPowerOfTwo(double x) {
