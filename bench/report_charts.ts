@@ -43,44 +43,75 @@ export const subtitleOf = (results: readonly Result[]): string =>
     ),
   ].join('; ');
 
-function seriesOf(trials: readonly Trial[], value: (of: Measurement, trial: Trial) => number | undefined): Series[] {
+/** What a chart goes along. */
+interface Along {
+  readonly name: 'elements' | 'tensors';
+  /** After the rule's name, and in the file's. */
+  readonly title: string;
+  readonly file: string;
+  readonly of: (trials: readonly Trial[]) => readonly Trial[];
+}
+
+const kDivided = 2 ** 20; // elements in all, which lists of tensors divide among them
+const alongs: readonly Along[] = [
+  {
+    name: 'elements',
+    title: 'one step of one tensor',
+    file: 'size',
+    of: (trials) => trials.filter(({ tensors }) => tensors === 1),
+  },
+  {
+    name: 'tensors',
+    title: 'one step of 1M elements, in one tensor or in many',
+    file: 'count',
+    of: (trials) => trials.filter(({ elements }) => elements === kDivided),
+  },
+];
+
+function seriesOf(
+  trials: readonly Trial[],
+  along: Along,
+  value: (of: Measurement, trial: Trial) => number | undefined,
+): Series[] {
   return Object.entries(colors).flatMap(([driver, color]) => {
     const found = trials.flatMap((trial) => {
       const measurement = trial.measurements.find((one) => one.driver === driver);
       const y = measurement && value(measurement, trial);
-      return measurement === undefined || y === undefined ? [] : [{ measurement, point: [trial.elements, y] as Point }];
+      return measurement === undefined || y === undefined
+        ? []
+        : [{ measurement, point: [trial[along.name], y] as Point }];
     });
     const [last, points] = [found.at(-1), found.map(({ point }) => point)];
     return last === undefined ? [] : [{ points, color, label: labelOf(last.measurement), look: 'dotted' as const }];
   });
 }
 
-function overSize(results: readonly Result[], trials: readonly Trial[]): Drawing[] {
-  const [first] = trials;
-  if (first === undefined || trials.length < kShown) return [];
-  const sorted = [...trials].sort((a, b) => a.elements - b.elements);
-  const title = `${first.rule}: one step of one tensor, ${threadsName(first.threads)}`;
+function over(along: Along, results: readonly Result[], group: readonly Trial[]): Drawing[] {
+  const sorted = [...along.of(group)].sort((a, b) => a[along.name] - b[along.name]);
+  const [first] = sorted;
+  if (first === undefined || sorted.length < kShown) return [];
+  const title = `${first.rule}: ${along.title}, ${threadsName(first.threads)}`;
   const svg = lineChart({
     title,
     subtitle: subtitleOf(results),
-    x: 'elements',
-    marks: sorted.map(({ elements }) => ({ at: elements, text: sizeName(elements) })),
+    x: along.name,
+    marks: sorted.map((trial) => ({ at: trial[along.name], text: sizeName(trial[along.name]) })),
     panels: [
       {
         title: 'Nanoseconds an element, logarithmic; *: a rule like it',
         height: 320,
         log: true,
-        series: seriesOf(sorted, ({ seconds }, { elements }) => (1e9 * seconds.median) / elements),
+        series: seriesOf(sorted, along, ({ seconds }, { elements }) => (1e9 * seconds.median) / elements),
       },
       {
         title: 'Times the limit of the same round, logarithmic',
         height: 320,
         log: true,
-        series: seriesOf(sorted, ({ driver, limit }) => (driver === 'traffic' ? undefined : limit?.median)),
+        series: seriesOf(sorted, along, ({ driver, limit }) => (driver === 'traffic' ? undefined : limit?.median)),
       },
     ],
   });
-  return [{ name: `${first.rule}-size-${first.threads}`, title, svg }];
+  return [{ name: `${first.rule}-${along.file}-${first.threads}`, title, svg }];
 }
 
 function besidePeers(results: readonly Result[], trials: readonly Trial[]): Drawing[] {
@@ -105,13 +136,10 @@ function groupOf({ work, measurements }: Trial): Group {
   return { title: work, bars: bars.sort((a, b) => a.value - b.value) };
 }
 
-/** Two for each rule and number of threads. */
+/** Up to three for each rule and number of threads. */
 export function charts(results: readonly Result[], trials: readonly Trial[]): Drawing[] {
   return plainGroups(trials).flatMap((group) => [
-    ...overSize(
-      results,
-      group.filter(({ tensors }) => tensors === 1),
-    ),
+    ...alongs.flatMap((along) => over(along, results, group)),
     ...besidePeers(results, group),
   ]);
 }

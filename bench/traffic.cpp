@@ -35,8 +35,12 @@ struct Arrays {
   size_t count;   // the gradient is the first
   std::vector<Pass> passes;
   // Not whole pages: where the last 12 bits of addresses agree, loads wait for stores that they have nothing to do with,
-  // and everything in cache takes up to 1.4 times as long.
-  size_t stride() const { return length + 64; }
+  // and everything in cache takes up to 1.4 times as long. And not a power of two of pages: at distances of 128 MB and more
+  // the arrays share the banks of the memory, and a loop takes twice as long.
+  size_t stride() const {
+    constexpr size_t kHuge = 524288;  // elements of a huge page
+    return length < kHuge ? length + 128 : (length / kHuge + 2) * kHuge + 128;
+  }
   template <class T>
   T* array(size_t index, size_t begin) const {
     return reinterpret_cast<T*>(at + index * stride()) + begin;

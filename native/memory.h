@@ -9,14 +9,16 @@ struct Memory {
   size_t bytes;
 
   // `offset` bytes, below 4096, after a page: arrays that a step reads side by side lie at different offsets, because loads
-  // wait for stores whose addresses have the same last 12 bits. 64-byte aligned for a multiple of 64. Throws std::bad_alloc.
+  // wait for stores whose addresses have the same last 12 bits. A small block has the offset from a cache line only. Aligned
+  // to 64 bytes for a multiple of 64. Throws std::bad_alloc.
   explicit Memory(size_t bytes, size_t offset = 0);
   ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
  private:
-  void* block_;
+  void* block_ = nullptr;
+  bool small_;
 };
 
 // Puts memory that is somebody else's on huge pages, where the system can do that: a step over arrays on small ones takes up
