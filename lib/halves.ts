@@ -24,5 +24,6 @@ export function toBfloat16(x: number): number {
 export function halvesOf(array: unknown, half: Half | null): Uint16Array | undefined {
   const name = classOf(array);
   const fits = name === 'Uint16Array' ? half !== null : name === 'Float16Array' && half !== 'bfloat16';
-  return fits ? bitsOf(array as AnyArray) : undefined;
+  if (!fits) return undefined;
+  return name === 'Uint16Array' ? (array as Uint16Array) : bitsOf(array as AnyArray);
 }

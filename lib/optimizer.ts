@@ -238,11 +238,16 @@ export abstract class Optimizer<F extends Fields = Fields> {
     const skipped = own ? [] : gather();
     const running = this.#setStages(state, steps.stages);
     state.checkIdle(); // functions of the caller's have run
+    if (own) state.checkOwnGradients();
     try {
       this.#norm = program.run();
     } catch (error) {
       state.fitting = new WeakMap();
-      if (!own) gather(); // says better what is wrong with which gradient
+      try {
+        if (!own) gather(); // says better what is wrong with which gradient
+      } finally {
+        program.arrays.fill(null, 0, own ? 0 : state.variables.length);
+      }
       throw error;
     }
     this.#running = running;
@@ -323,7 +328,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
     this.#checkOpen();
     this.#checkAlone('exclude_from_weight_decay');
     this.#excluded = exclusion(this.#who, options);
-    this.#forgetSteps();
+    this.#own = this.#brought = undefined; // a running step goes on with its own
   }
 
   /**
@@ -438,7 +443,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
 
   #unbuild(): void {
-    this.#forgetSteps();
+    const steps = [this.#own, this.#brought];
+    this.#own = this.#brought = undefined;
+    for (const made of steps) made?.program.release();
     for (const variable of this.#state?.owned ?? []) variable.dispose();
     this.#state = undefined;
     this.#staging.release();
@@ -457,12 +464,6 @@ export abstract class Optimizer<F extends Fields = Fields> {
     if (own) this.#own = steps;
     else this.#brought = steps;
     return steps;
-  }
-
-  #forgetSteps(): void {
-    this.#own?.program.release();
-    this.#brought?.program.release();
-    this.#own = this.#brought = undefined;
   }
 
   /** Computes the numbers of the next step. Returns what carries over to the one after it. */
@@ -499,6 +500,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
     const { program, stages } = this.#steps(state, own);
     const running = this.#alone(() => this.#setStages(state, stages));
     state.checkIdle(); // functions of the caller's have run
+    if (own) state.checkOwnGradients();
     arrays.forEach((array, i) => (program.arrays[i] = array));
     const step = program.runAsync(held);
     state.use(1);

@@ -38,6 +38,7 @@ export class Staging {
   }
 
   #place(array: AnyArray, i: number, state: State): Allocated<AnyArray> {
+    checkAttached(`gradients[${i}]`, array); // a getter among the gradients may have taken it away,
     const memory = memoryOf(array);
     if (memory !== undefined) return { memory, array };
     const [blocks] = this.#blocks;
@@ -45,7 +46,6 @@ export class Staging {
     const dtype = dtypeOf(array) ?? 'uint16';
     const kept = blocks[i]?.dtype === dtype ? blocks[i] : undefined;
     const block = (blocks[i] = kept ?? { dtype, ...allocated(dtype, length) });
-    checkAttached(`gradients[${i}]`, array); // a getter among the gradients may have taken it away,
     if (lengthOf(array) !== length)
       // or another thread have made it longer
       throw rangeError('ERR_OPT_LENGTH', `gradients[${i}] has ${lengthOf(array)} elements, its variable has ${length}`);

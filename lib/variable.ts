@@ -7,6 +7,7 @@ import {
   dtypeOf,
   lengthOf,
   sizeOf,
+  spanOf,
   type AnyArray,
   type FloatArray,
 } from './arrays.ts';
@@ -37,7 +38,7 @@ export interface Storage {
   readonly memory?: Memory;
   /** An array of the caller's, whose address a plan asks for at every step. */
   readonly array?: FloatArray;
-  /** All of the buffer that the numbers are in; empty when that has been transferred away or disposed of. */
+  /** The first byte of the numbers; empty when they have been transferred away or disposed of. */
   readonly probe?: Uint8Array;
   /** Elements of the probe as long as all is well. */
   readonly bytes?: number;
@@ -49,9 +50,10 @@ const places = ['variable', 'gradient', 'slot', 'other slot', 'third slot', 'fou
 export const offsetOf = (place: string): number => kApart * places.indexOf(place);
 export const offsetOfSlot = (i: number): number => kApart * (2 + (i % 4));
 
-/** A view of a buffer that nobody else has, and its length. */
+/** A view of an array's first byte that nobody else has, and its length: it loses that when the array loses its memory. */
 const probed = (array: AnyArray) => {
-  const probe = new Uint8Array(bufferOf(array));
+  const { begin, end } = spanOf(array);
+  const probe = new Uint8Array(bufferOf(array), begin, Math.min(1, end - begin));
   return { probe, bytes: probe.length };
 };
 

@@ -25,7 +25,8 @@ void* allocate(size_t bytes) {
   if (rounded < bytes) return nullptr;
   void* data = std::aligned_alloc(alignment, rounded > 0 ? rounded : alignment);
 #if defined(__linux__)
-  if (data != nullptr && alignment == kHugePage) madvise(data, rounded, MADV_HUGEPAGE);
+  // Not the last, incomplete one: it would be all there for a few bytes.
+  if (data != nullptr && alignment == kHugePage) madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
   return data;
 }

@@ -7,8 +7,8 @@
 
 // The gradient's way from the caller to the rule in Keras: g / unscale * multiplier / divisor (loss scale, clipping by norm),
 // clamped to the limit. Operations with a neutral number are exact, so they may be left out, and a division by a power of
-// two is a multiplication: nothing is left in most steps, no division in most others, and one in the rest. Two divisions are
-// divided between two loops (native/cpu/kernels.inc).
+// two is a multiplication: nothing is left in most steps, one multiplication where a loss scale or a norm is all there is, and
+// one division in the rest. Of two divisions, one is done beforehand (native/cpu/kernels.inc).
 enum Preparation { kNothing, kScale, kDivide };
 
 template <class T>
@@ -25,8 +25,9 @@ struct Prelude {
     }
   }
   RULE static Preparation of(const Control& c, const Tensor& t) {
-    if (c.unscale == 1 && t.multiplier == 1 && t.divisor == 1 && c.limit == __builtin_inf()) return kNothing;
-    return t.divisor == 1 && isPowerOfTwo(c.unscale) ? kScale : kDivide;
+    const bool unlimited = t.divisor == 1 && c.limit == __builtin_inf();
+    if (unlimited && c.unscale == 1) return t.multiplier == 1 ? kNothing : kScale;
+    return unlimited && t.multiplier == 1 && isPowerOfTwo(c.unscale) ? kScale : kDivide;
   }
   // And such that its inverse is a normal number.
   RULE static bool isPowerOfTwo(double x) {
@@ -40,8 +41,8 @@ struct Prelude {
   template <Preparation kPreparation>
   RULE T apply(T g) const {
     if (kPreparation == kNothing) return g;
-    const T scaled = g * first * second;
-    return clamp(kPreparation == kDivide ? scaled / divisor * third : scaled, limit);
+    if (kPreparation == kScale) return g * (first * second);  // one of them is 1
+    return clamp(g * first * second / divisor * third, limit);
   }
 };
 

@@ -289,15 +289,52 @@ describe('apply_async', () => {
     const optimizer = new Nadam();
     optimizer.build([v]);
     v.gradient.fill(1);
-    void optimizer.apply_async();
-    void optimizer.apply_async();
     let turns = 0;
-    const turn = () => (turns++, optimizer.iterations < 2 && setImmediate(turn));
+    const turn = () => (turns++, optimizer.iterations < 20 && setImmediate(turn));
     setImmediate(turn);
+    for (let pair = 1; pair <= 10; pair++) {
+      void optimizer.apply_async();
+      void optimizer.apply_async();
+      await optimizer.idle();
+      assert.equal(optimizer.iterations, 2 * pair);
+    }
+    assert.isAbove(turns, 100, 'steps on this thread would leave one for each');
     await optimizer.idle();
-    assert.equal(optimizer.iterations, 2);
-    assert.isAbove(turns, 1, 'a step on this thread would leave none before it ends');
-    await optimizer.idle();
+  });
+
+  it('goes on with the decay it began with when variables are excluded meanwhile, and later steps without', async () => {
+    const v = new Variable(new Float32Array(1).fill(1));
+    v.gradient[0] = 0;
+    const optimizer = new SGD({ learning_rate: 0.5, weight_decay: 0.5 });
+    optimizer.build([v]);
+    optimizer.apply(); // both kinds of steps are made
+    optimizer.apply([[0]]);
+    assert.equal(v.value[0], 0.5625);
+    const step = optimizer.apply_async([[0]]);
+    optimizer.exclude_from_weight_decay({ var_list: [v] });
+    await step;
+    const decayed = v.value[0];
+    optimizer.apply();
+    optimizer.apply([[0]]);
+    await optimizer.apply_async();
+    assert.equal(decayed, 0.421875);
+    assert.equal(v.value[0], decayed);
+    optimizer.dispose();
+  });
+
+  it('and apply notice when a schedule takes a variable or its gradient away', async () => {
+    for (const call of ['apply', 'apply_async'] as const) {
+      const v = new Variable(new Float32Array(4));
+      v.gradient.fill(1);
+      let taken = false;
+      const optimizer = new SGD({ learning_rate: () => (taken && v.dispose(), 0.1) });
+      optimizer.build([v]);
+      await optimizer[call]();
+      taken = true;
+      const error = await rejection(async () => optimizer[call]());
+      assert.propertyVal(error, 'code', 'ERR_OPT_DISPOSED');
+      assert.equal(optimizer.iterations, 1);
+    }
   });
 
   it('applies constraints when the step has ended, before it resolves', async () => {

@@ -2,7 +2,7 @@
 // length and alignment, on every kind of number, and not a word outside the arrays.
 import { assert } from 'chai';
 
-import { addon, newPlan, ruleNamed, useBackend, type Dtype } from '../lib/native.ts';
+import { addon, newPlan, ruleNamed, useBackend, type Dtype, type Memory, type StorageName } from '../lib/native.ts';
 import { thrown } from './errors.ts';
 import { oracleElement, oracleRules, type OraclePrelude } from './oracle.ts';
 import { backends, random, wildNumber, words, type Random } from './random.ts';
@@ -140,6 +140,21 @@ describe('kernels', () => {
         for (const backend of backends)
           assert.deepEqual(run(backend, setting, values, scalars), oracle, `${backend} ${odd} at ${place}`);
       }
+  });
+
+  it('refuse slots that are stored in different ways, or encoded in arrays that are brought', () => {
+    const memory = new addon.Memory(8 * addon.controlSize);
+    const [wide, narrow] = [() => new addon.Memory(4 * 64), () => new addon.Memory(2 * 64)];
+    const plan = (sources: (Memory | number)[], storages: StorageName[]) => {
+      const tensor = { variable: 0, length: 64, decay: false, needs: null, sources, storages };
+      return thrown(() => newPlan([{ rule: ruleNamed('adam').id, dtype: 0, tensors: [tensor] }], 1, memory))?.code;
+    };
+    const [plain, half] = ['plain', 'bfloat16'] as const;
+    assert.equal(plan([wide(), wide(), wide(), narrow()], [plain, plain, plain, half]), 'ERR_OPT_LENGTH');
+    assert.equal(plan([wide(), wide(), narrow(), wide()], [plain, plain, half, plain]), 'ERR_OPT_LENGTH');
+    assert.equal(plan([wide(), wide(), 0, narrow()], [plain, plain, half, half]), 'ERR_OPT_LENGTH');
+    assert.equal(plan([narrow(), wide(), wide(), wide()], [half, plain, plain, plain]), 'ERR_OPT_LENGTH');
+    assert.isUndefined(plan([wide(), wide(), narrow(), narrow()], [plain, plain, half, half]));
   });
 
   it('refuse arrays that overlap, are too short or of another dtype, before anything is written', () => {

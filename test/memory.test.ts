@@ -42,6 +42,33 @@ describe('library memory', () => {
     assert.equal(memory().cpu, before);
   });
 
+  it('is zero and aligned again when a small block is used for the second time', () => {
+    for (const length of [1, 16, 17, 1000, 1024, 20_000, 131_071]) {
+      const first = new Variable(new Float32Array(length).fill(7));
+      first.gradient.fill(7);
+      first.dispose();
+      for (let i = 0; i < 2; i++) {
+        const array = allocate(length);
+        assert.isTrue(array.every((x) => x === 0));
+        assert.equal(addon.beyondLine(array), 0);
+      }
+    }
+  });
+
+  it('of small blocks is used again, and does not grow', async () => {
+    const use = () => {
+      for (let i = 0; i < 2000; i++) new Variable(new Float32Array(1 + (i % 50) * 100)).dispose();
+    };
+    use();
+    await settle();
+    const before = process.memoryUsage().rss;
+    for (let round = 0; round < 20; round++) {
+      use();
+      await settle();
+    }
+    assert.isBelow(process.memoryUsage().rss - before, 32 * megabyte); // all of them together are 400 MB
+  });
+
   it('is given back by the garbage collector, to which its bytes are reported', async () => {
     const before = memory().cpu;
     const external = process.memoryUsage().external;

@@ -51,6 +51,8 @@ export const common = (learning_rate: number) => ({
   ema_overwrite_frequency: nullable(finite()),
   loss_scale_factor: nullable(finite()),
   gradient_accumulation_steps: gradientAccumulationSteps,
+  // Extensions: docs/bfloat16.md. The slots of float32 variables in half the memory, how they are rounded, the seed of that,
+  // and how a Uint16Array among the gradients is read.
   state_dtype: { ...oneOf(['float32', 'bfloat16'] as const), extension: true },
   state_rounding: { ...oneOf(['stochastic', 'nearest'] as const), extension: true },
   seed: { ...seed, extension: true },

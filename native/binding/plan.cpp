@@ -52,6 +52,7 @@ bool fits(Tensor& tensor, const Napi::Value& storages, const std::vector<Source>
     const bool stored = tensor.storage[i] != kPlain;
     if (stored && (pass.dtype != kFloat32 || i == 0 || (i > 1 && tensor.storage[i] != kBfloat16))) return false;
     const size_t size = stored ? 2 : pass.dtype == kFloat32 ? 4 : 8;
+    if (i > 1 && (tensor.storage[i] != tensor.storage[2] || (stored && !sources[i].memory))) return false;
     if (sources[i].memory && sources[i].memory->bytes / size < tensor.length) return false;
   }
   return true;
