@@ -15,6 +15,7 @@
 
 namespace {
 constexpr size_t kLine = 64, kPage = 4096, kHugePage = size_t(2) << 20;
+constexpr size_t kLittle = 4 * kPage;  // below, lying on as few pages as possible is worth more than an offset
 
 std::atomic<size_t> live{0};
 
@@ -83,7 +84,7 @@ size_t wholeLines(size_t bytes) { return bytes > 0 ? (bytes + kLine - 1) / kLine
 }  // namespace
 
 Memory::Memory(size_t size, size_t offset) : bytes(size), small_(size < kSmall) {
-  const size_t before = small_ ? offset % kLine : offset, whole = size + before;
+  const size_t before = size < kLittle ? offset % kLine : offset, whole = size + before;
   if (whole >= size) block_ = small_ ? slabs().take(wholeLines(whole)) : allocate(whole);
   if (block_ == nullptr) throw std::bad_alloc();
   data = static_cast<char*>(block_) + before;

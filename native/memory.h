@@ -9,7 +9,7 @@ struct Memory {
   size_t bytes;
 
   // `offset` bytes, below 4096, after a page: arrays that a step reads side by side lie at different offsets, because loads
-  // wait for stores whose addresses have the same last 12 bits. A small block has the offset from a cache line only. Aligned
+  // wait for stores whose addresses have the same last 12 bits. A block below 16 KB has the offset from a cache line only. Aligned
   // to 64 bytes for a multiple of 64. Throws std::bad_alloc.
   explicit Memory(size_t bytes, size_t offset = 0);
   ~Memory();
