@@ -33,15 +33,12 @@ const labels: Readonly<Record<string, string>> = { traffic: 'the limit', ours: '
 const labelOf = ({ driver, as }: Measurement): string => (labels[driver] ?? driver) + (as === undefined ? '' : ' *');
 
 /** On which machine, when, by what. */
-export const subtitleOf = (results: readonly Result[]): string =>
-  [
-    ...new Set(
-      results.map(
-        ({ cpu, date, command }) =>
-          `${cpu}, ${date.slice(0, 10)}, ${command.replace(/ --json \S+/, '').replace(/ --$/, '')}`,
-      ),
-    ),
-  ].join('; ');
+export function subtitleOf(results: readonly Result[]): string {
+  const unique = (texts: readonly string[]): string => [...new Set(texts)].join(', ');
+  const commands = results.map(({ command }) => command.replace(/ --json \S+/, '').replace(/ --$/, ''));
+  const by = results.length === 1 ? unique(commands) : `npm run bench, ${results.length} times`;
+  return `${unique(results.map(({ cpu }) => cpu))}, ${unique(results.map(({ date }) => date.slice(0, 10)))}, ${by}`;
+}
 
 /** What a chart goes along. */
 interface Along {
