@@ -35,8 +35,8 @@ const labelOf = ({ driver, as }: Measurement): string => (labels[driver] ?? driv
 /** On which machine, when, by what. */
 export function subtitleOf(results: readonly Result[]): string {
   const unique = (texts: readonly string[]): string => [...new Set(texts)].join(', ');
-  const commands = results.map(({ command }) => command.replace(/ --json \S+/, '').replace(/ --$/, ''));
-  const by = results.length === 1 ? unique(commands) : `npm run bench, ${results.length} times`;
+  const by =
+    results.length === 1 ? unique(results.map(({ command }) => command)) : `npm run bench, ${results.length} times`;
   return `${unique(results.map(({ cpu }) => cpu))}, ${unique(results.map(({ date }) => date.slice(0, 10)))}, ${by}`;
 }
 

@@ -1,10 +1,10 @@
 // npm run bench: drivers x trials. A trial is a rule, a work, a variant and a number of threads; in it every driver has a
 // process of its own, is checked, and is measured in rounds with the others. Prints a table for each trial; writes a file.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, totalmem } from 'node:os';
 import { dirname, relative } from 'node:path';
 
 import { checkAll } from './check_all.ts';
+import { circumstances, headOf as machineOf, load, type Circumstances as Machine } from './circumstances.ts';
 import { drivers } from './drivers.ts';
 import { delayTable, type Delay } from './event_loop.ts';
 import { missingDrivers } from './missing.ts';
@@ -14,21 +14,7 @@ import type { Trial } from './report_trials.ts';
 import { table, threadsName } from './table.ts';
 import { measure } from './trial.ts';
 
-const load = (): readonly number[] => loadavg().map((x) => Math.round(x * 100) / 100);
-
-/** What is measured, where, and with what. */
-const circumstances = (args: readonly string[], { rounds }: Options) => ({
-  date: new Date().toISOString(),
-  command: ['npm run bench --', ...args].join(' ').replace(/ --$/, ''),
-  cpu: cpus()[0]?.model.trim() ?? 'unknown',
-  cores: cpus().length,
-  memory_gb: Math.round(totalmem() / 1e9),
-  platform: `${process.platform} ${process.arch}`,
-  node: process.version,
-  load: load(),
-  rounds,
-});
-export type Circumstances = ReturnType<typeof circumstances>;
+export type Circumstances = Machine & Pick<Options, 'rounds'>;
 
 /** The file. */
 export interface Result extends Circumstances {
@@ -40,8 +26,7 @@ export interface Result extends Circumstances {
 }
 
 const headOf = (about: Circumstances, { trials }: Options): string => `\
-${about.date}  ${about.command}
-${about.cpu}, ${about.cores} cores, ${about.memory_gb} GB, ${about.platform}, Node ${about.node}, load ${about.load.join(' ')}
+${machineOf(about)}
 ${[...new Set(trials.map(({ threads }) => threads))].map((count) => `${threadsName(count)} ${pinning(count)}`).join('; ')}
 Medians of ${about.rounds} rounds; "~" where the middle half of them is spread over more than 20 %.
 us: microseconds a call; GB/s: read and written; limit, ours: times that of traffic, of ours, in the same round.
@@ -95,7 +80,7 @@ async function measureAll(
 const args = process.argv.slice(2);
 const options = readOptions(args);
 const missing = missingDrivers(options.drivers);
-const about = circumstances(args, options);
+const about = { ...circumstances('bench'), rounds: options.rounds };
 console.log(headOf(about, options));
 printDrivers(options.drivers, missing);
 if (options.check) {

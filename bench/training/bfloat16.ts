@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { positive } from './arguments.ts';
 import { figure } from './bfloat16-figure.ts';
 import { keyOf, table } from './bfloat16-report.ts';
-import { circumstances, headOf, load, writeResult } from './circumstances.ts';
+import { circumstances, headOf, load, writeResult } from '../circumstances.ts';
 import type { Curve, Request } from './curve.ts';
 import { tasks } from './tasks.ts';
 import { variants, type Variant } from './variants.ts';

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 
 import { kClasses, kTrainImages } from '../../examples/mnist-data.ts';
 import { positive } from './arguments.ts';
-import { circumstances, headOf, load, writeResult } from './circumstances.ts';
+import { circumstances, headOf, load, writeResult } from '../circumstances.ts';
 import { processors, start, type Answer, type Contestant } from './contestant.ts';
 import { writeJob, type Job } from './job.ts';
 import { curves, summaries, type Entry } from './mnist-report.ts';

@@ -5,10 +5,14 @@ import { dirname } from 'node:path';
 
 export const load = (): readonly number[] => loadavg().map((x) => Math.round(x * 100) / 100);
 
-/** @param script its name in package.json */
+/**
+ * Of a run; its command without the path of the result, which says nothing elsewhere.
+ *
+ * @param script its name in package.json
+ */
 export const circumstances = (script: string) => ({
   date: new Date().toISOString(),
-  command: [`npm run ${script} --`, ...process.argv.slice(2)].join(' '),
+  command: [`npm run ${script} --`, ...process.argv.slice(2)].join(' ').replace(/ --json \S+|( --)$/g, ''),
   cpu: cpus()[0]?.model.trim() ?? 'unknown',
   cores: cpus().length,
   memory_gb: Math.round(totalmem() / 1e9),
