@@ -44,7 +44,8 @@ import {
   type Running,
   type RunningNumbers,
 } from './step.ts';
-import { scalarStorage, Variable, variableOver } from './variable.ts';
+import { scalarStorage } from './storage.ts';
+import { Variable, variableOver } from './variable.ts';
 import { exclusion, setWeights, type Exclusion, type Weight } from './weights.ts';
 
 interface Steps {

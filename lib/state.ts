@@ -1,22 +1,14 @@
 // What an optimizer keeps for the variables it was built with: slots in Keras's order and with Keras's names, and the
-// program of a step. Over 200 lines with the checks of what it is built with.
-import {
-  bufferOf,
-  checkAttached,
-  checkMemory,
-  dtypeOf,
-  lengthOf,
-  spanOf,
-  type AnyArray,
-  type FloatArray,
-} from './arrays.ts';
+// program of a step. Over 200 lines: one class, whose constructor and passes belong together.
+import { bufferOf, checkAttached, checkMemory, dtypeOf, spanOf, type AnyArray, type FloatArray } from './arrays.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import { addon, dtypes, ruleNamed, type Dtype, type Half } from './native.ts';
 import { Pass, Program, type Bound } from './pass.ts';
-import { arrayStorage, nativeStorage, isVariable, offsetOf, offsetOfSlot, Variable, variableOver } from './variable.ts';
+import { arrayStorage, nativeStorage, places } from './storage.ts';
+import { checkList, checkTrainables, placesOf, type Places, type Trainable } from './trainables.ts';
+import { isVariable, Variable, variableOver } from './variable.ts';
 
-/** A variable, or an array of the caller's that is trained in place. */
-export type Trainable = Variable | FloatArray;
+export type { Trainable };
 
 export interface Layout {
   /** Class of the optimizer, for errors. */
@@ -78,19 +70,19 @@ export class State {
     this.#all = this.variables.map((_, i) => i);
     checkStateDtype(layout, this.variables);
     const made: Variable[] = [];
-    const own = (name: string, place: string) =>
-      this.variables.map((v) => slotOf(layout, v, name, v.dtype as Dtype, offsetOf(place), made));
+    const own = (name: string, place: number) =>
+      this.variables.map((v) => slotOf(layout, v, name, v.dtype as Dtype, place, made));
     const all = layout.blocks.flat();
     const block = (names: readonly string[]) =>
       this.variables.map((v) =>
         names.map((name) => {
           const dtype = v.dtype === 'float32' ? layout.state_dtype : (v.dtype as Dtype);
-          return slotOf(layout, v, name, dtype, offsetOfSlot(all.indexOf(name)), made);
+          return slotOf(layout, v, name, dtype, places.slot(all.indexOf(name)), made);
         }),
       );
     try {
-      this.averages = layout.averages ? own('average', 'average') : undefined;
-      this.accumulators = layout.accumulators ? own('gradient_accumulator', 'accumulator') : undefined;
+      this.averages = layout.averages ? own('average', places.average) : undefined;
+      this.accumulators = layout.accumulators ? own('gradient_accumulator', places.accumulator) : undefined;
       const blocks = layout.blocks.map((names) => ({ names, rows: block(names) }));
       this.slots = blocks.flatMap(({ rows }) => rows.flat());
       this.#slots = new Map(
@@ -249,62 +241,4 @@ function checkStateDtype({ who, state_dtype }: Layout, variables: readonly Varia
 function writtenPart(variable: Variable): AnyArray | Uint8Array {
   const storage = Variable.storageOf(variable);
   return storage.memory === undefined ? (storage.value() as FloatArray) : new Uint8Array(storage.memory.buffer());
-}
-
-function checkList(who: string, list: unknown): asserts list is readonly unknown[] {
-  if (Array.isArray(list)) return;
-  throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects variables to be an array of variables, got ${describe(list)}`);
-}
-
-/** Variables and arrays, each once, none overlapping another. */
-function checkTrainables(who: string, list: unknown): Trainable[] {
-  if (!Array.isArray(list))
-    throw typeError(
-      'ERR_OPT_ARRAY_TYPE',
-      `${who} expects variables to be an array of variables, got ${describe(list)}`,
-    );
-  const trainables = Array.from(list, (value, i) => {
-    const trainable = isVariable(value) ? Variable.storageOf(value).memory !== undefined : dtypeOf(value) !== undefined;
-    if (trainable && !isVariable(value)) checkMemory(`variables[${i}]`, value as FloatArray, true);
-    if (trainable) return value as Trainable;
-    throw typeError(
-      'ERR_OPT_ARRAY_TYPE',
-      `${who} expects variables[${i}] to be a Variable, a Float32Array or a Float64Array, got ${describe(value)}`,
-    );
-  });
-  checkApart(trainables);
-  return trainables;
-}
-
-interface Place {
-  readonly i: number;
-  readonly begin: number;
-  readonly end: number;
-}
-type Places = Map<ArrayBufferLike, Place[]>;
-
-/** Where arrays lie, by buffer. */
-function placesOf(list: readonly (AnyArray | Uint8Array)[]): Places {
-  const places: Places = new Map();
-  list.forEach((array, i) => {
-    const group = places.get(bufferOf(array)) ?? [];
-    if (lengthOf(array) > 0) group.push({ i, ...spanOf(array) });
-    places.set(bufferOf(array), group);
-  });
-  return places;
-}
-
-function checkApart(trainables: readonly Trainable[]): void {
-  const places = placesOf(trainables.map((trainable) => (isVariable(trainable) ? trainable.value : trainable)));
-  for (const group of places.values()) {
-    group.sort((a, b) => a.begin - b.begin);
-    group.forEach((place, k) => {
-      const before = group[k - 1];
-      if (before !== undefined && before.end > place.begin)
-        throw rangeError(
-          'ERR_OPT_ALIAS',
-          `variables[${before.i}] and variables[${place.i}] overlap in memory, every variable is expected once`,
-        );
-    });
-  }
 }

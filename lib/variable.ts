@@ -1,91 +1,15 @@
-// Over 200 lines: the class, half of it doc comments, the three kinds of storage behind it, and the checks of what it is made of.
-import {
-  allocated,
-  arrays,
-  bufferOf,
-  checkAttached,
-  dtypeOf,
-  lengthOf,
-  sizeOf,
-  spanOf,
-  type AnyArray,
-  type FloatArray,
-} from './arrays.ts';
+// Over 200 lines: the class, half of it doc comments, and the checks of what it is made of.
+import { arrays, checkAttached, dtypeOf, lengthOf, sizeOf, type FloatArray } from './arrays.ts';
 import { isPlainObject } from './configurable.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
-import { fromBfloat16, toBfloat16 } from './halves.ts';
-import type { Dtype, Memory } from './native.ts';
+import type { Dtype } from './native.ts';
+import { nativeStorage, places, type NativeStorage, type Storage, type VariableDtype } from './storage.ts';
 
-export type { FloatArray };
-/** An element type of a variable; integers and bfloat16 occur in the state of optimizers only. */
-export type VariableDtype = Dtype | 'int64' | 'bfloat16';
+export type { FloatArray, VariableDtype };
 /** Numbers to be copied. */
 export type Numbers = FloatArray | readonly number[];
 /** What `constraint` gets: the live values, to be changed in place or replaced by what it returns. */
 export type Constraint = (value: FloatArray) => Numbers | void;
-
-/** Where the numbers of a variable are. */
-export interface Storage {
-  readonly dtype: VariableDtype;
-  readonly length: number;
-  /** What `value` shows. */
-  value(): FloatArray | BigInt64Array;
-  write(data: ArrayLike<number>): void;
-  readonly readOnly?: boolean;
-  /** The number of a scalar as it is inside. */
-  number?(): number;
-  /** Library memory that a plan may point into. */
-  readonly memory?: Memory;
-  /** An array of the caller's, whose address a plan asks for at every step. */
-  readonly array?: FloatArray;
-  /** The first byte of the numbers; empty when they have been transferred away or disposed of. */
-  readonly probe?: Uint8Array;
-  /** Elements of the probe as long as all is well. */
-  readonly bytes?: number;
-}
-
-/** Where an array begins in its page, by what it is: the arrays of a step lie at different places (native/memory.h). */
-const kApart = 512; // bytes
-const places = ['variable', 'gradient', 'slot', 'other slot', 'third slot', 'fourth slot', 'average', 'accumulator'];
-export const offsetOf = (place: string): number => kApart * places.indexOf(place);
-export const offsetOfSlot = (i: number): number => kApart * (2 + (i % 4));
-
-/** A view of an array's first byte that nobody else has, and its length: it loses that when the array loses its memory. */
-const probed = (array: AnyArray) => {
-  const { begin, end } = spanOf(array);
-  const probe = new Uint8Array(bufferOf(array), begin, Math.min(1, end - begin));
-  return { probe, bytes: probe.length };
-};
-
-export type NativeStorage = Storage & Required<Pick<Storage, 'memory' | 'probe' | 'bytes'>>;
-
-/** Library memory shown as a typed array; for bfloat16 as a copy of its numbers. */
-export function nativeStorage(dtype: Dtype | 'bfloat16', length: number, offset: number): NativeStorage {
-  if (dtype === 'bfloat16') return bfloat16Storage(length, offset);
-  const { memory, array } = allocated(dtype, length, offset);
-  return { dtype, length, memory, ...probed(array), value: () => array, write: (data) => array.set(data) };
-}
-
-function bfloat16Storage(length: number, offset: number): NativeStorage {
-  const { memory, array } = allocated('uint16', length, offset);
-  const write = (data: ArrayLike<number>) => {
-    for (let i = 0; i < length; i++) array[i] = toBfloat16(data[i] as number);
-  };
-  return { dtype: 'bfloat16', length, memory, ...probed(array), value: () => fromBfloat16(array), write };
-}
-
-/** An array of the caller's, written in place. */
-export function arrayStorage(array: FloatArray, dtype: Dtype): Storage {
-  const { length, ...rest } = { length: lengthOf(array), array, ...probed(array) };
-  return { dtype, length, ...rest, value: () => array, write: (data) => array.set(data) };
-}
-
-/** A number of an optimizer's: float64 inside, shown in its Keras dtype. */
-export function scalarStorage(dtype: Dtype | 'int64', get: () => number, set: (x: number) => void): Storage {
-  const shown = () => (dtype === 'int64' ? BigInt64Array.of(BigInt(get())) : arrays[dtype].of(get()));
-  const write = (data: ArrayLike<number>) => set(data[0] as number);
-  return { dtype, length: 1, value: shown, write, number: get, readOnly: dtype === 'int64' };
-}
 
 /** How a variable is made of its data. */
 export interface VariableOptions {
@@ -222,18 +146,28 @@ export class Variable<T extends FloatArray = FloatArray> {
   }
 
   /**
+   * Whether it owns its memory, and numbers of a dtype that is computed in.
+   *
+   * @internal
+   */
+  static isTrainable(variable: Variable): boolean {
+    const { memory, dtype } = variable.#open();
+    return memory !== undefined && dtype !== 'bfloat16';
+  }
+
+  /**
    * Where its gradient is. Throws if there can be none.
    *
    * @internal
    */
   static gradientOf(variable: Variable): NativeStorage {
-    const { memory, dtype, length } = variable.#open();
-    if (memory === undefined)
+    const { dtype, length } = variable.#open();
+    if (!Variable.isTrainable(variable))
       throw typeError(
         'ERR_OPT_READ_ONLY',
         `only variables that own their memory have a gradient, "${variable.path}" does not`,
       );
-    return (variable.#gradient ??= nativeStorage(dtype as Dtype, length, offsetOf('gradient')));
+    return (variable.#gradient ??= nativeStorage(dtype as Dtype, length, places.gradient));
   }
 
   /**
@@ -316,7 +250,7 @@ function copied(data: unknown, dtype: Dtype | undefined): Storage {
   if (dtype !== undefined && !(typeof dtype === 'string' && Object.hasOwn(arrays, dtype)))
     throw rangeError('ERR_OPT_CONFIG_RANGE', `Variable expects dtype to be float32 or float64, got ${describe(dtype)}`);
   const numbers = checkNumbers('Variable', data);
-  const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', countOf(numbers), offsetOf('variable'));
+  const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', countOf(numbers), places.variable);
   storage.write(numbers);
   return storage;
 }

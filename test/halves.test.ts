@@ -260,6 +260,14 @@ describe('bfloat16 states', () => {
     assert.doesNotHaveAnyKeys(new Nadam().get_config(), Object.keys(options));
   });
 
+  it('are no variables to train, and have no gradient', () => {
+    const optimizer = new Adam({ state_dtype: 'bfloat16' });
+    optimizer.build([new Variable(new Float32Array(2))]);
+    const momentum = optimizer.variables.find(({ dtype }) => dtype === 'bfloat16') as Variable;
+    assert.equal(thrown(() => new SGD().build([momentum]))?.code, 'ERR_OPT_ARRAY_TYPE');
+    assert.equal(thrown(() => momentum.gradient)?.code, 'ERR_OPT_READ_ONLY');
+  });
+
   it('are refused for float64 variables', () => {
     const optimizer = new Adam({ state_dtype: 'bfloat16' });
     const error = thrown(() => optimizer.build([new Variable(new Float64Array(1), { name: 'wide' })]));
