@@ -31,7 +31,7 @@ import type { Program } from './pass.ts';
 import { rememberedPower } from './powers.ts';
 import { StepQueue } from './queue.ts';
 import { nothingStaged, Staging, type Staged } from './staging.ts';
-import { State, type Stages, type Trainable } from './state.ts';
+import { State, type Initial, type Stages, type Trainable } from './state.ts';
 import {
   configureStages,
   runningNumbers,
@@ -110,6 +110,10 @@ export abstract class Optimizer<F extends Fields = Fields> {
   protected abstract get rule(): string;
   /** Names of the slots, block by block as Keras creates them; within a block those of one variable stand together. */
   protected abstract get blocks(): readonly (readonly string[])[];
+  /** What slots hold before the first step, where that is not 0. */
+  protected get initial(): Initial {
+    return {};
+  }
   /** The scalars of a step, by the names of the rule's header, in Keras's order of operations. */
   protected abstract scalars(hyper: Hyper<F>, moment: Moment, arithmetic: Arithmetic): Readonly<Record<string, number>>;
   /** The number that the class carries from step to step, if any. */
@@ -196,9 +200,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
   build(variables: readonly Trainable[]): void {
     this.#checkOpen();
     if (this.#state !== undefined) return;
-    const { name, rule, blocks, use_ema: averages, state_dtype, gradient_dtype } = this;
+    const { name, rule, blocks, initial, use_ema: averages, state_dtype, gradient_dtype } = this;
     const accumulators = Boolean(this.gradient_accumulation_steps);
-    const layout = { who: this.#who, name, rule, blocks, averages, accumulators, state_dtype, gradient_dtype };
+    const layout = { who: this.#who, name, rule, blocks, initial, averages, accumulators, state_dtype, gradient_dtype };
     this.#state = new State(variables, layout);
     if (this.running !== undefined) this.#setRunning(this.running.initial);
   }

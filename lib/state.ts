@@ -10,6 +10,9 @@ import { isVariable, Variable, variableOver } from './variable.ts';
 
 export type { Trainable };
 
+/** What slots hold at first, by name: a number, or the values of the variable; 0 where nothing is said. */
+export type Initial = Readonly<Record<string, number | 'variable'>>;
+
 export interface Layout {
   /** Class of the optimizer, for errors. */
   readonly who: string;
@@ -18,6 +21,7 @@ export interface Layout {
   readonly rule: string;
   /** Slot names by block: within a block the slots of one variable stand together. */
   readonly blocks: readonly (readonly string[])[];
+  readonly initial: Initial;
   readonly averages: boolean;
   readonly accumulators: boolean;
   /** Of the slots of float32 variables. */
@@ -77,7 +81,9 @@ export class State {
       this.variables.map((v) =>
         names.map((name) => {
           const dtype = v.dtype === 'float32' ? layout.state_dtype : (v.dtype as Dtype);
-          return slotOf(layout, v, name, dtype, places.slot(all.indexOf(name)), made);
+          const slot = slotOf(layout, v, name, dtype, places.slot(all.indexOf(name)), made);
+          fill(slot, layout.initial[name] ?? 0, v);
+          return slot;
         }),
       );
     try {
@@ -219,6 +225,12 @@ function slotOf(
   const slot = variableOver(storage, { shape, name: `${layout.name}/${path.replaceAll('/', '_')}_${name}` });
   made.push(slot);
   return slot;
+}
+
+function fill(slot: Variable, initial: number | 'variable', variable: Variable): void {
+  if (initial === 0) return;
+  const storage = Variable.storageOf(slot);
+  storage.write(initial === 'variable' ? variable.value : new Float64Array(storage.length).fill(initial));
 }
 
 function variableOf(trainable: Trainable, i: number): Variable {

@@ -5,14 +5,9 @@ import { assert } from 'chai';
 
 import { deserialize, Nadam, Variable, type Optimizer } from '../lib/index.ts';
 import { addon, useBackend, type Dtype } from '../lib/native.ts';
+import { variants } from './optimizers.ts';
 import { backends, random, wildNumber, words } from './random.ts';
 
-const classes: Readonly<Record<string, readonly object[]>> = {
-  SGD: [{}, { momentum: 0.9 }, { momentum: 0.9, nesterov: true }],
-  Adam: [{}, { amsgrad: true }],
-  AdamW: [{}],
-  Nadam: [{}],
-};
 const flags: readonly object[] = [
   {},
   { weight_decay: 0.1 },
@@ -72,7 +67,7 @@ describe('backends', () => {
     assert.include(backends, 'baseline');
   });
 
-  for (const [name, options] of Object.entries(classes))
+  for (const [name, options] of Object.entries(variants))
     for (const option of options)
       for (const dtype of ['float32', 'float64'] as const)
         it(`${name} ${JSON.stringify(option)}, ${dtype}: the same words with every flag`, () => {

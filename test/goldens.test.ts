@@ -15,8 +15,9 @@ import {
   type Problem,
   type Run,
 } from './golden.ts';
+import { classes } from './optimizers.ts';
 
-const files = ['sgd', 'adam', 'adamw', 'nadam'];
+const files = classes.map(({ className }) => className.toLowerCase());
 
 const isSparse = (c: Case): boolean => c.steps !== undefined;
 const hasNorm = ({ args }: Case): boolean => 'clipnorm' in args || 'global_clipnorm' in args;

@@ -6,6 +6,7 @@ import { assert } from 'chai';
 
 import { Adam, AdamW, Nadam, SGD, Variable, type Optimizer, type Gradient } from '../lib/index.ts';
 import { refused, rejection, thrown } from './errors.ts';
+import { classes } from './optimizers.ts';
 
 const optimizers: readonly [string, () => Optimizer][] = [
   ['SGD', () => new SGD()],
@@ -294,7 +295,7 @@ describe('a gradient that is a state of the optimizer', () => {
 });
 
 describe('constructors refuse', () => {
-  for (const cls of [SGD, Adam, AdamW, Nadam])
+  for (const cls of classes)
     for (const [name, value, code, message] of badOptions)
       it(`${cls.className}: ${name} that is ${message.source}`, () => {
         const options = Object.defineProperty({}, name, { value, enumerable: true });

@@ -3,6 +3,7 @@ import { assert } from 'chai';
 
 import { deserialize } from '../lib/index.ts';
 import { readGolden } from './golden.ts';
+import { classes } from './optimizers.ts';
 
 interface Row {
   readonly class: string;
@@ -10,11 +11,9 @@ interface Row {
   readonly raises: string | null;
 }
 const rows = readGolden<{ readonly cases: readonly Row[] }>('validation').cases;
-const known = new Set(
-  'SGD Adam AdamW Nadam ExponentialDecay InverseTimeDecay PolynomialDecay CosineDecay CosineDecayRestarts PiecewiseConstantDecay'.split(
-    ' ',
-  ),
-);
+const schedules =
+  'ExponentialDecay InverseTimeDecay PolynomialDecay CosineDecay CosineDecayRestarts PiecewiseConstantDecay';
+const known = new Set([...classes.map(({ className }) => className), ...schedules.split(' ')]);
 
 /** Refused here, accepted by Keras: the value can only be a mistake. */
 const stricter = ['Nadam {"beta_1":2}', 'Nadam {"epsilon":-1}'];

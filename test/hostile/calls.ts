@@ -1,18 +1,16 @@
 // The calls that a hostile caller makes, on arguments of every kind.
 import {
-  Adam,
   allocate,
   deserialize,
   get,
   getNumThreads,
   memory,
-  Nadam,
   serialize,
   setNumThreads,
-  SGD,
   Variable,
   type Config,
 } from '../../lib/index.ts';
+import { classes } from '../optimizers.ts';
 import { treacherousList, value } from './values.ts';
 import type { World } from './world.ts';
 
@@ -169,7 +167,7 @@ export const calls: Readonly<Record<string, readonly [weight: number, call: Call
   ],
   'new optimizer': [
     1,
-    (world, made) => (world.optimizers[world.int(3)] = new (world.pick([SGD, Adam, Nadam]))(config(world, made))),
+    (world, made) => (world.optimizers[world.int(3)] = new (world.pick(classes))(config(world, made))),
   ],
   deserialize: [
     0.5,

@@ -1,22 +1,10 @@
 // What a hostile caller has in hand: variables, optimizers, arrays that it passed before, and code that it runs at the worst moment.
-import {
-  Adam,
-  AdamW,
-  allocate,
-  Nadam,
-  setNumThreads,
-  SGD,
-  Variable,
-  type FloatArray,
-  type Optimizer,
-} from '../../lib/index.ts';
+import { allocate, setNumThreads, Variable, type FloatArray, type Optimizer } from '../../lib/index.ts';
+import { classes } from '../optimizers.ts';
 import type { Random } from '../random.ts';
 
 /** What the caller's own code throws. */
 export class UserError extends Error {}
-
-type Class = new (options: never) => Optimizer;
-const classes: readonly Class[] = [SGD, Adam, AdamW, Nadam];
 
 export class World {
   readonly next: Random;

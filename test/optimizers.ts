@@ -1,0 +1,26 @@
+// The one list of optimizers that the tests go through: each class with the options that choose another rule of its own.
+import * as library from '../lib/index.ts';
+import type { Optimizer } from '../lib/index.ts';
+
+/** Options of a class, by the class's name. */
+export const variants: Readonly<Record<string, readonly object[]>> = {
+  SGD: [{}, { momentum: 0.9 }, { momentum: 0.9, nesterov: true }],
+  Adam: [{}, { amsgrad: true }],
+  AdamW: [{}],
+  Nadam: [{}],
+};
+
+export type OptimizerClass = (new (options?: object) => Optimizer) & { readonly className: string };
+
+export const classes = Object.keys(variants).map(
+  (name) => (library as unknown as Readonly<Record<string, OptimizerClass>>)[name] as OptimizerClass,
+);
+
+/** One optimizer of each class and options; `options` on top. */
+export const makers = (options: object = {}): readonly (readonly [string, () => Optimizer])[] =>
+  classes.flatMap((cls) =>
+    (variants[cls.className] ?? []).map((variant) => {
+      const all = { ...variant, ...options };
+      return [`${cls.className} ${JSON.stringify(all)}`, () => new cls(all)] as const;
+    }),
+  );
