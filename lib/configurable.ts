@@ -56,6 +56,8 @@ export const finite = <D extends number | undefined = undefined>(value?: D): Num
   numeric(value, 'a finite number', any) as Numeric<D>;
 export const fraction = (value: number) =>
   numeric(value, 'a number in [0, 1]', (x) => x >= 0 && x <= 1) as Numeric<number>;
+export const positiveFraction = (value: number) =>
+  numeric(value, 'a number in (0, 1]', (x) => x > 0 && x <= 1) as Numeric<number>;
 export const nonNegative = (value: number) => numeric(value, 'a number >= 0', (x) => x >= 0) as Numeric<number>;
 export const positive = <D extends number | undefined = undefined>(value?: D): Numeric<D> =>
   numeric(value, 'a number > 0', (x) => x > 0) as Numeric<D>;

@@ -1,8 +1,14 @@
 // Every public name, one list.
 import { registerBuiltins } from './serialization.ts';
+import { Adadelta } from './optimizers/adadelta.ts';
+import { Adagrad } from './optimizers/adagrad.ts';
 import { Adam } from './optimizers/adam.ts';
+import { Adamax } from './optimizers/adamax.ts';
 import { AdamW } from './optimizers/adamw.ts';
+import { Lion } from './optimizers/lion.ts';
 import { Nadam } from './optimizers/nadam.ts';
+import { RMSprop } from './optimizers/rmsprop.ts';
+import { ScheduleFreeAdamW } from './optimizers/schedule_free_adamw.ts';
 import { SGD } from './optimizers/sgd.ts';
 import { CosineDecay } from './schedules/cosine_decay.ts';
 import { CosineDecayRestarts } from './schedules/cosine_decay_restarts.ts';
@@ -21,7 +27,18 @@ import { PowerDecay } from './schedules/power_decay.ts';
 import { Sequential } from './schedules/sequential.ts';
 import { WarmUp } from './schedules/warm_up.ts';
 
-registerBuiltins('keras.optimizers', [SGD, Adam, AdamW, Nadam]);
+registerBuiltins('keras.optimizers', [
+  SGD,
+  RMSprop,
+  Adagrad,
+  Adadelta,
+  Adam,
+  AdamW,
+  Adamax,
+  Nadam,
+  Lion,
+  ScheduleFreeAdamW,
+]);
 registerBuiltins('keras.optimizers.schedules', [
   ExponentialDecay,
   PiecewiseConstantDecay,
@@ -42,7 +59,7 @@ registerBuiltins(
 );
 registerBuiltins('keras_optimizers', [PowerDecay, OneCycle, WarmUp, Sequential], 'keras_optimizers');
 
-export { Adam, AdamW, Nadam, SGD };
+export { Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop, ScheduleFreeAdamW, SGD };
 export {
   CosineDecay,
   CosineDecayRestarts,

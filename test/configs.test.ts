@@ -44,7 +44,7 @@ describe('get', () => {
     assert.throws(
       () => get('typo'),
       TypeError,
-      /get expects the name of a class \(SGD, Adam, AdamW, Nadam, .*\) .* got "typo"/,
+      /get expects the name of a class \(SGD, RMSprop, Adagrad, .*\) .* got "typo"/,
     );
   });
 });

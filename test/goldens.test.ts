@@ -17,7 +17,9 @@ import {
 } from './golden.ts';
 import { classes } from './optimizers.ts';
 
-const files = classes.map(({ className }) => className.toLowerCase());
+/** Keras on TensorFlow has a bug there: test/golden/schedule_free.py. */
+const elsewhere: Readonly<Record<string, string>> = { schedulefreeadamw: 'schedulefreeadamw-meant' };
+const files = classes.map(({ className }) => className.toLowerCase()).map((name) => elsewhere[name] ?? name);
 
 const isSparse = (c: Case): boolean => c.steps !== undefined;
 const hasNorm = ({ args }: Case): boolean => 'clipnorm' in args || 'global_clipnorm' in args;
@@ -71,7 +73,7 @@ function checkRates(ours: readonly number[], keras: readonly number[]): void {
   );
 }
 
-/** optimizer.variables: Keras's order, paths, shapes, dtypes and, where the run is exact, values. */
+/** optimizer.variables: Keras's order, paths, shapes, dtypes (JAX counts in int32) and, where the run is exact, values. */
 function checkState(
   c: Case,
   optimizer: Optimizer,
@@ -82,7 +84,11 @@ function checkState(
   const named = (path = '') => path.replace(/^[^/]*/, optimizer.name);
   assert.deepEqual(
     state.map(({ path, shape, dtype }) => ({ path, shape: [...shape], dtype })),
-    expected.map(({ path, shape, dtype }) => ({ path: named(path), shape: [...shape], dtype: dtype as 'float32' })),
+    expected.map(({ path, shape, dtype }) => ({
+      path: named(path),
+      shape: [...shape],
+      dtype: dtype.replace('int32', 'int64') as 'float32',
+    })),
   );
   if (!isInexact(c))
     state.forEach(({ path, value }, i) =>
@@ -114,7 +120,7 @@ function checkFloat64(file: GoldenFile, c: Case): void {
   optimizer.variables.forEach(({ path, shape, dtype, value }, i) => {
     const expected = exact.variables?.[i];
     assert.deepEqual([...shape], [...(expected?.shape ?? [])], path);
-    assert.equal(dtype, expected?.dtype, path);
+    assert.equal(dtype, expected?.dtype.replace('int32', 'int64'), path);
     const truth = numbers(expected?.value ?? []);
     const size = distance(
       truth,
@@ -129,8 +135,8 @@ for (const name of files) {
     const file = readGolden(name);
     const cases = file.cases.filter((c) => !isSparse(c));
     it('are all read but for sparse gradients, which come later', () => {
-      assert.isAtLeast(cases.length, 9);
-      assert.lengthOf(file.cases, cases.length + 2);
+      assert.isAtLeast(cases.length, 8);
+      assert.lengthOf(file.cases, cases.length + (name.endsWith('-meant') ? 0 : 2));
     });
     for (const c of cases) {
       it(`${c.id}: float32 ${isInexact(c) ? 'close to' : 'has'} Keras's bits`, () => checkFloat32(file, c));

@@ -59,9 +59,9 @@ describe('the compiled kernels', () => {
         const uses = (what: string): RegExp => new RegExp(`\\bv?${what}${suffix}\\s.*%${register}`);
         if (/Zero|Copy/.test(rule)) assert.match(body, new RegExp(`mov[ua]p[sd]\\s.*%${register}`), name);
         else assert.match(body, uses('(add|sub|mul|div|sqrt|fmadd\\w*)'), name);
-        if (/Adam|Nadam|Accumulate/.test(rule) || (prelude === '2' && rule !== 'Zero'))
+        if (/Ada|Nadam|Rms|Free|Accumulate/.test(rule) || (prelude === '2' && rule !== 'Zero'))
           assert.match(body, uses('div'), name);
-        if (/Adam|Nadam/.test(rule)) assert.match(body, uses('sqrt'), name);
+        if (/Ada(?!max)|Nadam|Rms|Free/.test(rule)) assert.match(body, uses('sqrt'), name);
         if (slots !== '0') assert.match(body, new RegExp(`sr[la]d?\\s.*%${register}`), name);
         const contracted = /fn?m(add|sub)/;
         if (way === '1') assert.match(body, contracted, name);

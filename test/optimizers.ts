@@ -5,9 +5,15 @@ import type { Optimizer } from '../lib/index.ts';
 /** Options of a class, by the class's name. */
 export const variants: Readonly<Record<string, readonly object[]>> = {
   SGD: [{}, { momentum: 0.9 }, { momentum: 0.9, nesterov: true }],
+  RMSprop: [{}, { momentum: 0.8 }, { centered: true }, { momentum: 0.8, centered: true }],
+  Adagrad: [{}],
+  Adadelta: [{}],
   Adam: [{}, { amsgrad: true }],
   AdamW: [{}],
+  Adamax: [{}],
   Nadam: [{}],
+  Lion: [{}],
+  ScheduleFreeAdamW: [{}, { warmup_steps: 3 }],
 };
 
 export type OptimizerClass = (new (options?: object) => Optimizer) & { readonly className: string };

@@ -47,6 +47,12 @@ const moments = (o: Operations, g: number, m: number, v: number, b1: number, b2:
 const adam = (o: Operations, p: number, m: number, root: number, alpha: number, epsilon: number): number =>
   o.sub(p, o.div(o.mul(m, alpha), o.add(o.sqrt(root), epsilon)));
 
+/** A running mean with the scalars rho and 1 - rho. */
+const mean = (o: Operations, before: number, x: number, [rho = 0, rest = 0]: readonly number[]): number =>
+  o.add(o.mul(rho, before), o.mul(rest, x));
+const rmspropIncrement = (o: Operations, g: number, variance: number, [, , rate = 0, epsilon = 0]: readonly number[]) =>
+  o.div(o.mul(rate, g), o.sqrt(o.add(variance, epsilon)));
+
 export const oracleRules: Readonly<Record<string, OracleRule>> = {
   sgd: (o, [p = 0, g = 0], [rate = 0]) => [o.sub(p, o.mul(g, rate))],
   sgd_momentum(o, [p = 0, g = 0, m = 0], [rate = 0, momentum = 0]) {
@@ -82,6 +88,54 @@ export const oracleRules: Readonly<Record<string, OracleRule>> = {
     const hat = o.add(o.div(o.mul(next, mNext), oneMinusNext), o.div(o.mul(oneMinusMomentum, g), oneMinusProduct));
     const root = o.sqrt(o.div(vNext, power));
     return [o.sub(p, o.div(o.mul(hat, rate), o.add(root, epsilon))), mNext, vNext];
+  },
+  rmsprop(o, [p = 0, g = 0, v = 0], k) {
+    const vNext = mean(o, v, o.mul(g, g), k);
+    return [o.sub(p, rmspropIncrement(o, g, vNext, k)), vNext];
+  },
+  rmsprop_momentum(o, [p = 0, g = 0, v = 0, m = 0], k) {
+    const vNext = mean(o, v, o.mul(g, g), k);
+    const mNext = o.add(o.mul(k[4] as number, m), rmspropIncrement(o, g, vNext, k));
+    return [o.sub(p, mNext), vNext, mNext];
+  },
+  rmsprop_centered(o, [p = 0, g = 0, v = 0, a = 0], k) {
+    const [vNext, aNext] = [mean(o, v, o.mul(g, g), k), mean(o, a, g, k)];
+    const variance = o.sub(vNext, o.mul(aNext, aNext));
+    return [o.sub(p, rmspropIncrement(o, g, variance, k)), vNext, aNext];
+  },
+  rmsprop_centered_momentum(o, [p = 0, g = 0, v = 0, m = 0, a = 0], k) {
+    const [vNext, aNext] = [mean(o, v, o.mul(g, g), k), mean(o, a, g, k)];
+    const variance = o.sub(vNext, o.mul(aNext, aNext));
+    const mNext = o.add(o.mul(k[4] as number, m), rmspropIncrement(o, g, variance, k));
+    return [o.sub(p, mNext), vNext, mNext, aNext];
+  },
+  adagrad(o, [p = 0, g = 0, a = 0], [rate = 0, epsilon = 0]) {
+    const next = o.add(a, o.mul(g, g));
+    return [o.sub(p, o.div(o.mul(rate, g), o.sqrt(o.add(next, epsilon)))), next];
+  },
+  adadelta(o, [p = 0, g = 0, a = 0, d = 0], k) {
+    const [, , rate = 0, epsilon = 0] = k;
+    const aNext = mean(o, a, o.mul(g, g), k);
+    const x = -o.div(o.mul(o.sqrt(o.add(d, epsilon)), g), o.sqrt(o.add(aNext, epsilon)));
+    return [o.add(p, o.mul(rate, x)), aNext, mean(o, d, o.mul(x, x), k)];
+  },
+  adamax(o, [p = 0, g = 0, m = 0, u = 0], [b1 = 0, beta_2 = 0, rate = 0, power = 0, epsilon = 0]) {
+    const mNext = o.add(m, o.mul(o.sub(g, m), b1));
+    const [decayed, size] = [o.mul(beta_2, u), Math.abs(g)];
+    const uNext = o.less(decayed, size) || Number.isNaN(size) ? size : decayed;
+    return [o.sub(p, o.div(o.mul(rate, mNext), o.mul(power, o.add(uNext, epsilon)))), mNext, uNext];
+  },
+  lion(o, [p = 0, g = 0, m = 0], [beta_1 = 0, b1 = 0, beta_2 = 0, b2 = 0, rate = 0]) {
+    const direction = Math.sign(o.add(o.mul(m, beta_1), o.mul(g, b1)));
+    return [o.sub(p, o.mul(rate, direction === 0 ? 0 : direction)), o.add(o.mul(m, beta_2), o.mul(g, b2))];
+  },
+  schedule_free_adamw(o, [p = 0, g = 0, z = 0, v = 0], k) {
+    const [b2 = 0, b1 = 0, beta_1 = 0, rate = 0, power = 0, epsilon = 0, rest = 0, weight = 0] = k;
+    const vNext = o.add(v, o.mul(o.sub(o.mul(g, g), v), b2));
+    const zNext = o.sub(z, o.div(o.mul(rate, g), o.add(o.sqrt(o.div(vNext, power)), epsilon)));
+    const before = o.div(o.sub(p, o.mul(b1, z)), beta_1);
+    const x = o.add(o.mul(rest, before), o.mul(weight, zNext));
+    return [o.add(o.mul(b1, zNext), o.mul(beta_1, x)), zNext, vNext];
   },
   accumulate: (o, [p = 0, g = 0], [count = 1]) => [o.div(o.add(g, p), count)],
   average: (o, [p = 0, g = 0], [m = 0, n = 0]) => [o.add(o.mul(m, p), o.mul(n, g))],

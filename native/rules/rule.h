@@ -47,10 +47,18 @@ RULE T divide(T x, const Divisor<T>& by) {
 }
 struct DividesByScalars {};
 
+RULE float magnitude(float x) { return __builtin_fabsf(x); }
+RULE double magnitude(double x) { return __builtin_fabs(x); }
+
 // NaN passes from either side: never fmax, which drops it.
 template <class T>
 RULE T maximum(T a, T b) {
   return (a < b) | (b != b) ? b : a;
+}
+// 0 for a zero of either sign, NaN for NaN.
+template <class T>
+RULE T sign(T x) {
+  return x > 0 ? T(1) : x < 0 ? T(-1) : x == 0 ? T(0) : x;
 }
 template <class T>
 RULE T clamp(T x, T limit) {
