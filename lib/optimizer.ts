@@ -336,9 +336,10 @@ export abstract class Optimizer<F extends Fields = Fields> {
   /**
    * With `use_ema`, copies the averages into the variables; without, does nothing.
    *
+   * @param variables default: those it was built with
    * @throws Error `ERR_OPT_NOT_BUILT`, `ERR_OPT_UNKNOWN_VARIABLE`, `ERR_OPT_DISPOSED`
    */
-  finalize_variable_values(variables: readonly Trainable[]): void {
+  finalize_variable_values(variables?: readonly Trainable[]): void {
     this.#checkIdle('finalize_variable_values');
     if (!this.use_ema) return;
     const state = this.#built('finalize_variable_values');
