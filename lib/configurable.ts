@@ -62,6 +62,9 @@ export const nonNegative = (value: number) => numeric(value, 'a number >= 0', (x
 export const positive = <D extends number | undefined = undefined>(value?: D): Numeric<D> =>
   numeric(value, 'a number > 0', (x) => x > 0) as Numeric<D>;
 
+export const whole = (value: number) =>
+  numeric(value, 'a whole number >= 0', (x) => Number.isSafeInteger(x) && x >= 0) as Numeric<number>;
+
 const plainly = { required: false, allows: any } as const;
 export const flag = (value: boolean): Field<boolean, false> => ({
   ...plainly,

@@ -45,6 +45,7 @@ import {
   type RunningNumbers,
 } from './step.ts';
 import { scalarStorage } from './storage.ts';
+import { swapValues } from './swap.ts';
 import { Variable, variableOver } from './variable.ts';
 import { exclusion, setWeights, type Exclusion, type Weight } from './weights.ts';
 
@@ -339,15 +340,33 @@ export abstract class Optimizer<F extends Fields = Fields> {
   /**
    * With `use_ema`, copies the averages into the variables; without, does nothing.
    *
+   * @param variables default: those it was built with
    * @throws Error `ERR_OPT_NOT_BUILT`, `ERR_OPT_UNKNOWN_VARIABLE`, `ERR_OPT_DISPOSED`
    */
-  finalize_variable_values(variables: readonly Trainable[]): void {
+  finalize_variable_values(variables?: readonly Trainable[]): void {
     this.#checkIdle('finalize_variable_values');
     if (!this.use_ema) return;
     const state = this.#built('finalize_variable_values');
     const indices = state.indicesOf(variables);
     for (const i of indices) Variable.checkAttached(state.variables[i] as Variable);
     for (const i of indices) state.variables[i]?.assign(state.averages?.[i] as Variable);
+  }
+
+  /**
+   * With `use_ema`, exchanges the values of every variable with its average, to the last bit. Called before an evaluation and
+   * again after it, it lets the averages be evaluated and the training go on; `keras-optimizers/callbacks` has
+   * `SwapEMAWeights` for that. Before the first step the averages are zeros.
+   *
+   * @throws RangeError `ERR_OPT_CONFIG_RANGE` without `use_ema`; TypeError `ERR_OPT_DETACHED` where a variable's memory is gone;
+   *   Error `ERR_OPT_NOT_BUILT`, `ERR_OPT_DISPOSED`, `ERR_OPT_BUSY` while an asynchronous step runs
+   */
+  swap_ema_weights(): void {
+    const method = 'swap_ema_weights';
+    this.#checkIdle(method);
+    if (!this.use_ema)
+      throw rangeError('ERR_OPT_CONFIG_RANGE', `${this.#who}.${method} expects use_ema to be true, got false`);
+    const { variables, averages = [] } = this.#built(method);
+    swapValues(variables, averages);
   }
 
   /**

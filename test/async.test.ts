@@ -186,6 +186,7 @@ describe('apply_async', () => {
       ['set_weights', () => optimizer.set_weights([2, 1])],
       ['dispose', () => optimizer.dispose()],
       ['finalize_variable_values', () => optimizer.finalize_variable_values([v])],
+      ['swap_ema_weights', () => optimizer.swap_ema_weights()],
       ['dispose of the variable', () => v.dispose()],
       ['apply of another optimizer', () => other.apply([gradient])],
     ];
@@ -249,6 +250,7 @@ describe('apply_async', () => {
           () => optimizer.dispose(),
           () => optimizer.exclude_from_weight_decay(),
           () => optimizer.set_weights([0]),
+          () => optimizer.swap_ema_weights(),
         ])
           codes.push(thrown(call)?.code);
         return 1;
@@ -256,7 +258,7 @@ describe('apply_async', () => {
     });
     optimizer.apply([gradient], [v]);
     await optimizer.apply_async([gradient]);
-    assert.deepEqual(codes, Array(8).fill('ERR_OPT_BUSY'));
+    assert.deepEqual(codes, Array(10).fill('ERR_OPT_BUSY'));
     assert.deepEqual([optimizer.iterations, v.value[0]], [2, -1]);
   });
 

@@ -77,7 +77,7 @@ function checkRates(ours: readonly number[], keras: readonly number[]): void {
 function checkState(
   c: Case,
   optimizer: Optimizer,
-  variables: Parameters<Optimizer['finalize_variable_values']>[0],
+  variables: NonNullable<Parameters<Optimizer['finalize_variable_values']>[0]>,
 ): void {
   const expected = c.float32.variables ?? [];
   const state = optimizer.variables;

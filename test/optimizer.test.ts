@@ -48,6 +48,9 @@ describe('an optimizer', () => {
     assert.deepEqual(names, ['average float32', 'average float64', 'average float32']);
     optimizer.finalize_variable_values([...plain, variable]);
     assert.deepEqual([...(plain[0] ?? [])], [...(optimizer.variables[2]?.value ?? [])]);
+    variable.assign([7]);
+    optimizer.finalize_variable_values();
+    assert.deepEqual(variable.value, optimizer.variables[4]?.value);
   });
 
   it('accepts a subset of its variables in any order, and a variable as a gradient', () => {

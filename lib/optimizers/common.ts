@@ -7,6 +7,7 @@ import {
   nullable,
   oneOf,
   text,
+  whole,
   type Field,
   type Options,
   type Values,
@@ -31,14 +32,6 @@ const gradientAccumulationSteps = {
   allows: (x: number | null) => x === null || x === 0 || (Number.isFinite(x) && x >= 2),
 };
 
-const seed: Field<number, false> = {
-  required: false,
-  default: 0,
-  expects: 'a whole number >= 0',
-  is: (x) => typeof x === 'number',
-  allows: (x) => Number.isSafeInteger(x) && x >= 0,
-};
-
 export const common = (learning_rate: number) => ({
   name: { ...nullable(text('')), expects: 'a string' },
   learning_rate: learningRate(learning_rate),
@@ -55,7 +48,7 @@ export const common = (learning_rate: number) => ({
   // and how a Uint16Array among the gradients is read.
   state_dtype: { ...oneOf(['float32', 'bfloat16'] as const), extension: true },
   state_rounding: { ...oneOf(['stochastic', 'nearest'] as const), extension: true },
-  seed: { ...seed, extension: true },
+  seed: { ...whole(0), extension: true },
   gradient_dtype: { ...nullable(oneOf(['bfloat16', 'float16'] as const)), extension: true },
   decay: { ...nullable(finite()), ignored: '"decay" is deprecated and has no effect; use a schedule as learning_rate' },
 });

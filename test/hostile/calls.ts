@@ -145,6 +145,7 @@ export const calls: Readonly<Record<string, readonly [weight: number, call: Call
     1,
     (world, made) => world.pick(world.optimizers).finalize_variable_values(made.variables()),
   ],
+  swap_ema_weights: [0.5, (world) => world.pick(world.optimizers).swap_ema_weights()],
   exclude_from_weight_decay: [
     0.5,
     (world, made) =>
