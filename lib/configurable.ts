@@ -19,8 +19,8 @@ export interface Field<V, R extends boolean = boolean> {
   readonly aliases?: readonly string[];
   /** Left out of the config while it has its default. */
   readonly extension?: boolean;
-  /** Accepted, warned about with this text, and ignored. */
-  readonly ignored?: string;
+  /** Only for the constructor: neither a property nor in the config. */
+  readonly transient?: boolean;
 }
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the one place where fields of every type meet
@@ -106,6 +106,16 @@ export const orCallable = (field: Field<number, false>): Field<number | Callable
   allows: (x) => typeof x === 'function' || field.allows(x),
 });
 
+/** A name that is known for what it meant elsewhere: `instead` says what it is here. */
+export const refused = (instead: string): Field<undefined, false> => ({
+  required: false,
+  default: undefined,
+  expects: `left out: ${instead}`,
+  is: () => false,
+  allows: any,
+  transient: true,
+});
+
 /** A non-empty list, kept as a frozen copy. */
 export const listOf = <V>(expects: string, is: (x: unknown) => boolean, allows: (x: readonly V[]) => boolean = any) =>
   ({
@@ -177,17 +187,15 @@ function nameOf(who: string, fields: Fields, key: string): string {
   if (Object.hasOwn(fields, key)) return key;
   const entry = Object.entries(fields).find(([, field]) => field.aliases?.includes(key));
   if (entry !== undefined) return entry[0];
-  const known = Object.keys(fields).join(', ');
+  const known = Object.keys(fields)
+    .filter((name) => fields[name]?.transient !== true)
+    .join(', ');
   throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects only options that it knows (${known}), got ${describe(key)}`);
 }
 
 function readField(who: string, name: string, field: Field<unknown>, given: ReadonlyMap<string, unknown>): unknown {
   if (!given.has(name)) {
     if (field.required) throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects ${name}, ${field.expects}, got nothing`);
-    return field.default;
-  }
-  if (field.ignored !== undefined) {
-    process.emitWarning(`${who}: ${field.ignored}`);
     return field.default;
   }
   return checkField(who, name, field, given.get(name));

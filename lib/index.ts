@@ -76,6 +76,7 @@ export {
   TriangularCyclicalLearningRate,
   WarmUp,
 };
+export { fields } from './fields.ts';
 export { Optimizer } from './optimizer.ts';
 export { LearningRateSchedule } from './schedules/schedule.ts';
 export { allocate } from './arrays.ts';
@@ -85,7 +86,9 @@ export { deserialize, get, register_keras_serializable, serialize } from './seri
 
 export type { ErrorCode } from './errors.ts';
 export type { Gradient } from './gradients.ts';
-export type { Config, Configurable } from './configurable.ts';
+export type { Config, Configurable, Field, Fields, Options, Values } from './configurable.ts';
+export type { Initializer } from './own_variables.ts';
+export type { GradientAndVariable, Named, Tape } from './pairs.ts';
 export type { CustomObjects, Serialized } from './serialization.ts';
 export type { LearningRate } from './optimizers/common.ts';
 export type { ScaleFunction } from './schedules/cyclical_learning_rate.ts';

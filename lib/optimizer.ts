@@ -1,12 +1,15 @@
-// Over 200 lines: the whole public face of an optimizer, most of it doc comments. The order of a step is in step.ts, what an
-// optimizer keeps in state.ts.
+// Over 200 lines: the whole public face of an optimizer, most of it doc comments. How steps are run is in engine.ts, their order
+// in step.ts, what an optimizer keeps in state.ts.
 import { inspect, type InspectOptions } from 'node:util';
 
-import { arithmeticsWith, type Arithmetic } from './arithmetic.ts';
+import type { Arithmetic } from './arithmetic.ts';
 import {
   checkField,
   classNameOf,
+  finite,
+  flag,
   markConfigurable,
+  notImplemented,
   readOptions,
   type Config,
   type ConfigurableClass,
@@ -14,12 +17,12 @@ import {
   type Options,
   type Values,
 } from './configurable.ts';
-import { configOf, fromConfig, type CustomObjects } from './serialization.ts';
-import { describe, rangeError, stateError, typeError } from './errors.ts';
-import { gatherGradients, type Gradient } from './gradients.ts';
-import type { Dtype } from './native.ts';
+import { Engine } from './engine.ts';
+import { rangeError, typeError } from './errors.ts';
+import type { Gradient } from './gradients.ts';
 import {
   checkCommon,
+  decayedRate,
   rateAt,
   replacedRate,
   uniqueName,
@@ -27,96 +30,123 @@ import {
   type CommonValues,
   type LearningRate,
 } from './optimizers/common.ts';
-import type { Program } from './pass.ts';
-import { rememberedPower } from './powers.ts';
-import { StepQueue } from './queue.ts';
-import { nothingStaged, Staging, type Staged } from './staging.ts';
-import { State, type Initial, type Stages, type Trainable } from './state.ts';
 import {
-  configureStages,
-  runningNumbers,
-  setAccumulation,
-  setAverages,
-  updatesAt,
-  updatesAfter,
-  type Hyper,
-  type Moment,
-  type Running,
-  type RunningNumbers,
-} from './step.ts';
-import { scalarStorage } from './storage.ts';
+  addedFromReference,
+  addedVariable,
+  checkNames,
+  checkReference,
+  type Initializer,
+  type ReferenceSettings,
+  type VariableSettings,
+} from './own_variables.ts';
+import { checkKeys, checkPairs, entriesOf, taped, type GradientAndVariable, type Named, type Tape } from './pairs.ts';
+import { configOf, fromConfig, type CustomObjects } from './serialization.ts';
+import type { Initial, Layout, Trainable } from './state.ts';
+import { updatesAfter, type Hyper, type Moment, type Running } from './step.ts';
 import { swapValues } from './swap.ts';
-import { Variable, variableOver } from './variable.ts';
-import { exclusion, setWeights, type Exclusion, type Weight } from './weights.ts';
-
-interface Steps {
-  readonly program: Program;
-  readonly stages: Stages;
-}
+import { Variable } from './variable.ts';
+import { copyOf, exclusion, setWeights, type Exclusion, type Weight, type WeightArray } from './weights.ts';
 
 // eslint-disable-next-line @typescript-eslint/no-unused-vars -- merged with the class, which has the parameter
 export interface Optimizer<F extends Fields = Fields> extends CommonValues {}
 
 /**
- * What all optimizers share. It is abstract: make a `Nadam`, an `AdamW`, ...
+ * What all optimizers share. It is abstract: make a `Nadam`, an `AdamW`, ..., or extend it: list the options in a static `fields` and
+ * write `update_step`; clipping, decay, averages, accumulation, config and asynchronous steps work around that.
  * Source: keras/src/optimizers/base_optimizer.py.
+ *
+ * @example
+ * class SignSGD extends Optimizer {
+ *   static fields = { ...fields.common(0.01), scale: fields.positive(1) };
+ *   update_step(gradient, variable, learning_rate) {
+ *     const { value } = variable;
+ *     for (let i = 0; i < value.length; i++) value[i] -= learning_rate * this.scale * Math.sign(gradient[i]);
+ *   }
+ * }
  */
 export abstract class Optimizer<F extends Fields = Fields> {
   /** The descriptors of the options: name, default, check. */
-  static readonly fields: Fields;
+  declare static readonly fields: Fields;
   /** Its own or Keras's automatic name, the first part of the paths of its variables. */
   readonly name: string;
   readonly #who: string; // its class, for errors
   readonly #values: Values<F>;
   readonly #callables: readonly string[]; // options that are functions of no arguments
+  readonly #custom: boolean; // steps in TypeScript
+  readonly #engine: Engine<F>;
   #rate: LearningRate;
-  #counter = 0; // calls of apply
-  #running: RunningNumbers = { float32: NaN, float64: NaN };
-  #excluded: (variable: Variable) => boolean = () => false;
-  #state: State | undefined;
-  // Derived from the state and the exclusion: the steps on the variables' own gradients, and on those that are brought.
-  #own: Steps | undefined;
-  #brought: Steps | undefined;
-  readonly #arithmetics = arithmeticsWith(rememberedPower());
-  readonly #queue = new StepQueue();
-  readonly #staging = new Staging();
-  #norm: number | null = null;
-  #warned = false;
-  #disposed = false;
-  #working = false; // a function of the caller's may be running
+  #keys: readonly string[] | undefined; // of `update`
 
   /**
    * @param args one object with Keras's names; a positional call is an error that shows the object form
    * @throws TypeError `ERR_OPT_CONFIG_TYPE` for an unknown option or one of the wrong kind
    * @throws RangeError `ERR_OPT_CONFIG_RANGE` for a value out of range, or options that exclude each other
+   * @throws Error `ERR_OPT_NOT_IMPLEMENTED` for a class without `update_step`
    */
   constructor(...args: [options?: Options<F>]) {
     const who = (this.#who = classNameOf(new.target));
-    if (!('fields' in new.target))
-      throw typeError('ERR_OPT_CONFIG_TYPE', `${who} is abstract: make a Nadam, an AdamW, ...`);
-    this.#values = readOptions(who, (new.target as unknown as { readonly fields: F }).fields, args);
+    const { fields } = new.target as unknown as { readonly fields?: F };
+    if (fields === undefined)
+      throw typeError(
+        'ERR_OPT_CONFIG_TYPE',
+        `${who} is abstract: make a Nadam, an AdamW, ...; or in a class of yours list its options, static fields = { ...fields.common(0.01) }`,
+      );
+    this.#values = readOptions(who, fields, args);
     this.#callables = Object.entries(this.#values)
       .filter(([name, value]) => typeof value === 'function' && name !== 'learning_rate')
       .map(([name]) => name);
     const shared = this.#values as unknown as Values<CommonFields>;
     checkCommon(who, shared);
-    this.#rate = shared.learning_rate;
+    this.#rate = decayedRate(who, shared);
     this.name = shared.name ?? uniqueName(who);
     for (const [name, value] of Object.entries(this.#values))
-      if (!['name', 'learning_rate', 'decay'].includes(name))
+      if (!['name', 'learning_rate'].includes(name) && !fields[name]?.transient)
         Object.defineProperty(this, name, { value, enumerable: true });
+    this.#custom = this.update_step !== Optimizer.prototype.update_step;
+    if (!this.#custom && this.rule === undefined) throw notImplemented(who, 'update_step');
+    this.#engine = new Engine(this.#driver());
   }
 
-  /** The native rule of this instance's options. */
-  protected abstract get rule(): string;
+  #driver(): ConstructorParameters<typeof Engine<F>>[0] {
+    return {
+      who: this.#who,
+      name: this.name,
+      settings: this,
+      layout: () => this.#layout(),
+      build: (variables) => this.build(variables),
+      rate: () => this.learning_rate,
+      hyper: () => this.#hyper(),
+      running: () => this.running,
+      scalars: (hyper, moment, arithmetic) => this.scalars(hyper, moment, arithmetic),
+      updateStep: this.#custom
+        ? (gradient, variable, rate): unknown => this.update_step(gradient, variable, rate)
+        : undefined,
+    };
+  }
+
+  #layout(): Layout {
+    const { name, rule, blocks, initial, use_ema: averages, state_dtype, gradient_dtype } = this;
+    const accumulators = Boolean(this.gradient_accumulation_steps);
+    const own = { who: this.#who, custom: this.#custom, names: this.#keys };
+    return { ...own, name, rule, blocks, initial, averages, accumulators, state_dtype, gradient_dtype };
+  }
+
+  /** The native rule of this instance's options; undefined in a class that steps in TypeScript alone. */
+  protected get rule(): string | undefined {
+    return undefined;
+  }
   /** Names of the slots, block by block as Keras creates them; within a block those of one variable stand together. */
-  protected abstract get blocks(): readonly (readonly string[])[];
+  protected get blocks(): readonly (readonly string[])[] {
+    return [];
+  }
   /** What slots hold before the first step, where that is not 0. */
   protected get initial(): Initial {
     return {};
   }
   /** The scalars of a step, by the names of the rule's header, in Keras's order of operations. */
-  protected abstract scalars(hyper: Hyper<F>, moment: Moment, arithmetic: Arithmetic): Readonly<Record<string, number>>;
+  protected scalars(_hyper: Hyper<F>, _moment: Moment, _arithmetic: Arithmetic): Readonly<Record<string, number>> {
+    throw notImplemented(this.#who, 'scalars');
+  }
   /** The number that the class carries from step to step, if any. */
   protected get running(): Running<F> | undefined {
     return undefined;
@@ -124,7 +154,12 @@ export abstract class Optimizer<F extends Fields = Fields> {
 
   /** Number of updates: calls of `apply`, divided by `gradient_accumulation_steps` where that is set. */
   get iterations(): number {
-    return updatesAfter(this.#counter, this);
+    return updatesAfter(this.#engine.counter, this);
+  }
+
+  /** Whether `build`, or a first `apply`, has allocated the state. */
+  get built(): boolean {
+    return this.#engine.state !== undefined;
   }
 
   /**
@@ -135,7 +170,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   schedule or function gives no finite number
    */
   get learning_rate(): number {
-    return rateAt(this.#who, this.#rate, this.#counter);
+    return rateAt(this.#who, this.#rate, this.#engine.counter);
   }
   set learning_rate(value: LearningRate) {
     this.#rate = replacedRate(this.#who, this.#rate, value);
@@ -143,69 +178,43 @@ export abstract class Optimizer<F extends Fields = Fields> {
 
   /** L2 norm of all gradients of the last step together, before clipping; null if that step computed no norm. */
   get gradient_norm(): number | null {
-    return this.#norm;
+    return this.#engine.norm;
   }
 
   /**
    * Keras's state variables in Keras's order, with its names and dtypes: iteration, learning_rate (unless a schedule or
-   * a function is installed), averages, accumulators, slots, and Nadam's product. The numbers are float64 inside.
+   * a function is installed), averages, accumulators, slots, and Nadam's product; what is added with `add_variable` stands where it
+   * was added. The numbers are float64 inside.
    */
   get variables(): Variable[] {
-    const dtype = this.#state?.dtype ?? 'float32';
-    const scalar = (name: string, type: Dtype | 'int64', get: () => number, set: (x: number) => void) =>
-      variableOver(
-        scalarStorage(type, get, (x) => (this.#checkIdle('assign'), set(x))),
-        {
-          shape: [],
-          name: `${this.name}/${name}`,
-        },
+    const engine = this.#engine;
+    const count = engine.scalar(
+      'iteration',
+      'int64',
+      () => engine.counter,
+      (x) => (engine.counter = x),
+    );
+    const dtype = engine.state?.dtype ?? 'float32';
+    const rate = () =>
+      engine.scalar(
+        'learning_rate',
+        dtype,
+        () => this.learning_rate,
+        (x) => (this.learning_rate = x),
       );
-    const list = [
-      scalar(
-        'iteration',
-        'int64',
-        () => this.#counter,
-        (x) => (this.#counter = x),
-      ),
-    ];
-    if (typeof this.#rate === 'number')
-      list.push(
-        scalar(
-          'learning_rate',
-          dtype,
-          () => this.learning_rate,
-          (x) => (this.learning_rate = x),
-        ),
-      );
-    if (this.#state === undefined) return list;
-    list.push(...this.#state.owned);
-    if (this.running !== undefined)
-      list.push(
-        scalar(
-          'variable',
-          dtype,
-          () => this.#running[dtype],
-          (x) => this.#setRunning(x),
-        ),
-      );
-    return list;
+    return [count, ...(typeof this.#rate === 'number' ? [rate()] : []), ...engine.tracked];
   }
 
   /**
-   * Allocates the state for `variables`. `apply` does it by itself on its first call; a second call changes nothing.
+   * Allocates the state for `variables`. `apply` does it by itself on its first call; a second call changes nothing. A class that
+   * keeps variables of its own replaces it: `if (this.built) return; super.build(variables);`, and then `add_optimizer_variables`.
    *
    * @param variables each once; plain arrays are trained in place
    * @throws TypeError `ERR_OPT_ARRAY_TYPE`; RangeError `ERR_OPT_ALIAS` for overlapping arrays, `ERR_OPT_OOM`;
    *   Error `ERR_OPT_DISPOSED`
    */
   build(variables: readonly Trainable[]): void {
-    this.#checkOpen();
-    if (this.#state !== undefined) return;
-    const { name, rule, blocks, initial, use_ema: averages, state_dtype, gradient_dtype } = this;
-    const accumulators = Boolean(this.gradient_accumulation_steps);
-    const layout = { who: this.#who, name, rule, blocks, initial, averages, accumulators, state_dtype, gradient_dtype };
-    this.#state = new State(variables, layout);
-    if (this.running !== undefined) this.#setRunning(this.running.initial);
+    this.#engine.build(variables);
   }
 
   /**
@@ -219,46 +228,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` or `ERR_OPT_ALIAS` for a gradient that does not fit
    */
   apply(gradients?: readonly Gradient[], variables?: readonly Trainable[]): number {
-    this.#checkIdle('apply');
-    if (isEmpty(gradients)) return this.#counter;
-    const fresh = this.#state === undefined;
-    if (fresh && variables !== undefined) this.build(variables);
-    const state = this.#built('apply');
-    this.#working = true; // functions of the caller's may be called
-    try {
-      return this.#step(state, gradients, variables);
-    } catch (error) {
-      if (fresh && this.#counter === 0) this.#unbuild();
-      throw error;
-    } finally {
-      this.#working = false;
-    }
-  }
-
-  #step(state: State, gradients: unknown, variables: readonly Trainable[] | undefined): number {
-    const own = gradients === undefined && variables === undefined && state.asyncSafe;
-    const steps = this.#steps(state, own);
-    const { program } = steps;
-    const gather = () => gatherGradients(this.#who, state, program.arrays, gradients, variables);
-    if (own) state.checkOwnGradients();
-    const skipped = own ? [] : gather();
-    const running = this.#setStages(state, steps.stages);
-    state.checkIdle(); // functions of the caller's have run
-    if (own) state.checkOwnGradients();
-    try {
-      this.#norm = program.run();
-    } catch (error) {
-      state.fitting = new WeakMap();
-      try {
-        if (!own) gather(); // says better what is wrong with which gradient
-      } finally {
-        program.arrays.fill(null, 0, own ? 0 : state.variables.length);
-      }
-      throw error;
-    }
-    this.#running = running;
-    if (skipped.length > 0) this.#warnOf(skipped);
-    return this.#finish(state, program, own);
+    return this.#engine.apply(gradients, variables);
   }
 
   /**
@@ -274,54 +244,213 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   TypeError `ERR_OPT_NOT_ASYNC_SAFE` for plain arrays as variables
    */
   async apply_async(gradients?: readonly Gradient[], variables?: readonly Trainable[]): Promise<number> {
-    this.#checkOpen();
-    this.#checkAlone('apply_async');
-    if (isEmpty(gradients)) return this.#counter;
-    this.#queue.checkPlace(this.#who);
-    const fresh = this.#state === undefined;
-    if (fresh && variables !== undefined) this.build(variables);
-    const state = this.#built('apply_async');
-    try {
-      const staged = this.#alone(() => this.#stage(state, gradients, variables));
-      return await this.#queue.add(() => this.#runAsync(state, staged));
-    } catch (error) {
-      if (fresh && this.#counter === 0 && !this.#queue.busy) this.#unbuild();
-      throw error;
-    }
-  }
-
-  #stage(
-    state: State,
-    gradients: readonly Gradient[] | undefined,
-    variables: readonly Trainable[] | undefined,
-  ): Staged {
-    if (gradients !== undefined || variables !== undefined || !state.asyncSafe)
-      return this.#staging.take(this.#who, state, gradients, variables);
-    state.checkOwnGradients();
-    return nothingStaged;
+    return this.#engine.applyAsync(gradients, variables);
   }
 
   /** Resolves when no asynchronous step runs or waits. */
   idle(): Promise<void> {
-    return this.#queue.idle();
+    return this.#engine.queue.idle();
   }
 
   /**
    * `apply` on pairs, as in Keras.
    *
+   * @param options `skip_gradients_aggregation`: the gradients have been summed over replicas already
    * @throws as `apply`; RangeError `ERR_OPT_LENGTH` for an empty list
    */
-  apply_gradients(grads_and_vars: readonly (readonly [Gradient, Trainable])[]): number {
-    const pairs: readonly unknown[] | undefined = Array.isArray(grads_and_vars) ? grads_and_vars : undefined;
-    if (pairs === undefined || !pairs.every((pair) => Array.isArray(pair) && pair.length === 2))
-      throw typeError(
-        'ERR_OPT_ARRAY_TYPE',
-        `${this.#who}.apply_gradients expects an array of [gradient, variable], got ${describe(grads_and_vars)}`,
-      );
-    if (pairs.length === 0)
-      throw rangeError('ERR_OPT_LENGTH', `${this.#who}.apply_gradients expects a non-empty array, got none`);
-    const [gradients, variables] = [0, 1].map((part) => pairs.map((pair) => (pair as readonly unknown[])[part]));
-    return this.apply(gradients as Gradient[], variables as Trainable[]);
+  apply_gradients(
+    grads_and_vars: readonly GradientAndVariable[],
+    options: { readonly skip_gradients_aggregation?: boolean } = {},
+  ): number {
+    const who = `${this.#who}.apply_gradients`;
+    const { skip_gradients_aggregation: summed } = readOptions(who, pairFields, [options]);
+    const pairs = checkPairs(who, grads_and_vars);
+    const all = summed ? pairs : this.aggregate_gradients(pairs);
+    return this.apply(
+      all.map(([gradient]) => gradient),
+      all.map(([, variable]) => variable),
+    );
+  }
+
+  /**
+   * The sum of every gradient over all replicas; in one process there is one, and the pairs come back as they are.
+   *
+   * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` for anything but pairs
+   */
+  aggregate_gradients(grads_and_vars: readonly GradientAndVariable[]): readonly GradientAndVariable[] {
+    return checkPairs(`${this.#who}.aggregate_gradients`, grads_and_vars);
+  }
+
+  /**
+   * The gradients of a loss, by a tape of yours, with their variables.
+   *
+   * @param loss what the tape differentiates: whatever it understands
+   * @param var_list the variables
+   * @param tape an object with `gradient(loss, variables)`, which returns one gradient for each variable: this package has no
+   *   automatic differentiation of its own
+   * @throws TypeError `ERR_OPT_CONFIG_TYPE` without a tape, `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` for what it returns
+   */
+  compute_gradients<L>(loss: L, var_list: readonly Trainable[], tape: Tape<L>): readonly GradientAndVariable[] {
+    return taped(`${this.#who}.compute_gradients`, loss, var_list, tape);
+  }
+
+  /**
+   * `compute_gradients`, then `apply_gradients`.
+   *
+   * @returns the raw counter
+   * @throws as these two
+   */
+  minimize<L>(loss: L, var_list: readonly Trainable[], tape: Tape<L>): number {
+    return this.apply_gradients(taped(`${this.#who}.minimize`, loss, var_list, tape));
+  }
+
+  /**
+   * One step on parameters by name. The first call builds; from then on the same names and the same arrays are expected.
+   *
+   * @param params a Map or an object of variables or arrays, which are trained in place
+   * @param grads their gradients by the same names, null where there is none
+   * @returns the raw counter
+   * @throws as `apply`; Error `ERR_OPT_NO_GRADIENT` for a name that is missing, `ERR_OPT_UNKNOWN_VARIABLE` for one too many
+   * @example optimizer.update(params, grads); // both Map<string, Float32Array>
+   */
+  update(params: Named<Trainable>, grads: Named<Gradient>): number {
+    const who = `${this.#who}.update`;
+    this.#engine.checkIdle('update');
+    const [named, gradients] = [entriesOf(who, 'params', params), entriesOf(who, 'grads', grads)];
+    const known = this.#keys ?? this.#engine.state?.variables.map(({ path }) => path);
+    const keys = known ?? [...named.keys()];
+    checkKeys(who, 'params', named, keys);
+    checkKeys(who, 'grads', gradients, keys);
+    const list = (values: ReadonlyMap<string, unknown>) => keys.map((key) => values.get(key));
+    if (known === undefined) this.#keys = keys;
+    try {
+      return this.apply(list(gradients) as Gradient[], list(named) as Trainable[]);
+    } finally {
+      if (!this.built) this.#keys = undefined;
+    }
+  }
+
+  /**
+   * The update of one variable, without clipping, decay and all else that surrounds it, with the numbers of the next step; nothing
+   * is counted, so that Nadam's product and the bias corrections stay where they are. This is what a class of yours replaces; it
+   * may call `super.update_step` if it extends a class that has one. Then it is called in every step for each variable that has a
+   * gradient, writes into `variable.value` and variables of its own, and returns nothing. If it throws, the whole step is undone.
+   *
+   * @param gradient of the variable's length; in a step it has been unscaled, accumulated and clipped
+   * @param variable one that the optimizer was built with
+   * @param learning_rate default: that of the next step
+   * @throws as `apply`
+   */
+  update_step(gradient: Gradient, variable: Trainable, learning_rate?: number): void {
+    const rate =
+      learning_rate === undefined
+        ? undefined
+        : checkField(`${this.#who}.update_step`, 'learning_rate', finite(0), learning_rate);
+    this.#engine.updateOne(gradient, variable, rate);
+  }
+
+  /**
+   * What a step would make of given values; the optimizer and its variables stay as they are.
+   *
+   * @param optimizer_variables values for all of `variables`, in their order
+   * @param grads as in `apply`
+   * @param trainable_variables values for the variables that the optimizer was built with
+   * @returns new values of the trainable variables, and of the optimizer's
+   * @throws as `set_weights` and `apply`
+   */
+  stateless_apply(
+    optimizer_variables: readonly Weight[],
+    grads: readonly Gradient[],
+    trainable_variables: readonly Weight[],
+  ): [trainable_variables: WeightArray[], optimizer_variables: WeightArray[]] {
+    const who = `${this.#who}.stateless_apply`;
+    this.#engine.checkIdle('stateless_apply');
+    const { variables } = this.#engine.built('stateless_apply');
+    const rate = this.#rate;
+    return this.#engine.keeping(() => {
+      try {
+        setWeights(who, this.variables, optimizer_variables);
+        setWeights(who, variables, trainable_variables);
+        this.apply(grads);
+        return [variables.map(copyOf), this.variables.map(copyOf)];
+      } finally {
+        this.#rate = rate;
+      }
+    });
+  }
+
+  /**
+   * Adds a variable to the state: it is saved, restored and disposed of with the optimizer.
+   *
+   * @param options `shape` (default `[]`, a scalar), `dtype` (float32), `initializer` ("zeros", "ones" or a function of shape and
+   *   dtype that gives the values), `name`
+   * @throws TypeError `ERR_OPT_CONFIG_TYPE`, RangeError `ERR_OPT_CONFIG_RANGE`, `ERR_OPT_LENGTH` for values that do not fill the shape
+   */
+  add_variable(options: VariableSettings = {}): Variable {
+    this.#engine.checkOpen();
+    return this.#track(addedVariable(`${this.#who}.add_variable`, this.name, options));
+  }
+
+  /**
+   * Adds a variable like another one: of its shape and dtype, named after it.
+   *
+   * @param reference_variable a variable, or an array that the optimizer was built with
+   * @param options `name` (default "var"), `shape` (that of the reference), `initializer` or `initial_value`
+   * @throws as `add_variable`; TypeError `ERR_OPT_ARRAY_TYPE` for another reference
+   */
+  add_variable_from_reference(reference_variable: Trainable, options: ReferenceSettings = {}): Variable {
+    const who = `${this.#who}.add_variable_from_reference`;
+    this.#engine.checkOpen();
+    const known = this.#engine.state?.find(reference_variable);
+    const reference = known ?? checkReference(who, reference_variable);
+    return this.#track(addedFromReference(who, this.name, reference, options));
+  }
+
+  /**
+   * Adds a variable like each of `trainable_variables`; for several names several lists, in which those of one variable were
+   * created together, as Keras does.
+   *
+   * @param name what stands behind the names of the variables, or an array of that
+   * @param options `initializer`: one, or one for each name
+   * @throws as `add_variable_from_reference`
+   */
+  add_optimizer_variables(
+    trainable_variables: readonly Trainable[],
+    name: string,
+    options?: { readonly initializer?: Initializer },
+  ): Variable[];
+  add_optimizer_variables(
+    trainable_variables: readonly Trainable[],
+    name: readonly string[],
+    options?: { readonly initializer?: Initializer | readonly Initializer[] },
+  ): Variable[][];
+  add_optimizer_variables(
+    trainable_variables: readonly Trainable[],
+    name: string | readonly string[],
+    { initializer = 'zeros' }: { readonly initializer?: Initializer | readonly Initializer[] } = {},
+  ): Variable[] | Variable[][] {
+    const names = checkNames(`${this.#who}.add_optimizer_variables`, name, initializer);
+    const rows = trainable_variables.map((variable) =>
+      names.map(([one, first]) =>
+        this.add_variable_from_reference(variable, { name: one, initializer: first as Initializer }),
+      ),
+    );
+    const lists = names.map((_, i) => rows.map((row) => row[i] as Variable));
+    return typeof name === 'string' ? (lists[0] as Variable[]) : lists;
+  }
+
+  #track(variable: Variable): Variable {
+    this.#engine.tracked.push(variable);
+    return variable;
+  }
+
+  /**
+   * Keras's name for it: the place of a variable among those that the optimizer was built with, for a class that keeps lists.
+   *
+   * @throws Error `ERR_OPT_NOT_BUILT`, `ERR_OPT_UNKNOWN_VARIABLE`
+   */
+  protected _get_variable_index(variable: Trainable): number {
+    return this.#engine.built('_get_variable_index').indexOf(variable);
   }
 
   /**
@@ -331,10 +460,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws TypeError `ERR_OPT_CONFIG_TYPE` for anything else or a string that is no regular expression
    */
   exclude_from_weight_decay(options: Exclusion = {}): void {
-    this.#checkOpen();
-    this.#checkAlone('exclude_from_weight_decay');
-    this.#excluded = exclusion(this.#who, options);
-    this.#own = this.#brought = undefined; // a running step goes on with its own
+    this.#engine.checkOpen();
+    this.#engine.checkAlone('exclude_from_weight_decay');
+    this.#engine.exclude(exclusion(this.#who, options));
   }
 
   /**
@@ -344,9 +472,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws Error `ERR_OPT_NOT_BUILT`, `ERR_OPT_UNKNOWN_VARIABLE`, `ERR_OPT_DISPOSED`
    */
   finalize_variable_values(variables?: readonly Trainable[]): void {
-    this.#checkIdle('finalize_variable_values');
+    this.#engine.checkIdle('finalize_variable_values');
     if (!this.use_ema) return;
-    const state = this.#built('finalize_variable_values');
+    const state = this.#engine.built('finalize_variable_values');
     const indices = state.indicesOf(variables);
     for (const i of indices) Variable.checkAttached(state.variables[i] as Variable);
     for (const i of indices) state.variables[i]?.assign(state.averages?.[i] as Variable);
@@ -362,10 +490,10 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   swap_ema_weights(): void {
     const method = 'swap_ema_weights';
-    this.#checkIdle(method);
+    this.#engine.checkIdle(method);
     if (!this.use_ema)
       throw rangeError('ERR_OPT_CONFIG_RANGE', `${this.#who}.${method} expects use_ema to be true, got false`);
-    const { variables, averages = [] } = this.#built(method);
+    const { variables, averages = [] } = this.#engine.built(method);
     swapValues(variables, averages);
   }
 
@@ -377,9 +505,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   counter; TypeError `ERR_OPT_ARRAY_TYPE`
    */
   set_weights(weights: readonly Weight[]): void {
-    this.#checkIdle('set_weights');
-    this.#built('set_weights');
-    setWeights(this.#who, this.variables, weights);
+    this.#engine.checkIdle('set_weights');
+    this.#engine.built('set_weights');
+    setWeights(`${this.#who}.set_weights`, this.variables, weights);
   }
 
   /** `x` times `loss_scale_factor`, or `x`: what to differentiate instead of the loss `x`. */
@@ -412,10 +540,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws Error `ERR_OPT_BUSY` while an asynchronous step runs or waits
    */
   dispose(): void {
-    this.#checkAlone('dispose');
-    this.#queue.checkIdle(this.#who, 'dispose');
-    this.#unbuild();
-    this.#disposed = true;
+    this.#engine.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -426,116 +551,6 @@ export abstract class Optimizer<F extends Fields = Fields> {
     if (depth < 0) return `[${this.#who}]`;
     const { iterations, name, ...own } = this;
     return `${this.#who} ${inspect({ name, iterations, learning_rate: this.#rate, ...(own as object) }, options)}`;
-  }
-
-  #checkOpen(): void {
-    if (this.#disposed) throw stateError('ERR_OPT_DISPOSED', `${this.#who} "${this.name}" has been disposed of`);
-  }
-
-  /** Throws while a step runs, here or in another optimizer with the same variables, or a function of the caller's in one. */
-  #checkIdle(method: string): void {
-    this.#checkOpen();
-    this.#checkAlone(method);
-    this.#queue.checkIdle(this.#who, method);
-    this.#state?.checkIdle();
-  }
-
-  #checkAlone(method: string): void {
-    if (this.#working)
-      throw stateError(
-        'ERR_OPT_BUSY',
-        `${this.#who}.${method} expects not to be called by a function in the middle of a step`,
-      );
-  }
-
-  /** Runs a part of a step that calls functions of the caller's. */
-  #alone<R>(part: () => R): R {
-    this.#working = true;
-    try {
-      return part();
-    } finally {
-      this.#working = false;
-    }
-  }
-
-  #built(method: string): State {
-    if (this.#state !== undefined) return this.#state;
-    throw stateError(
-      'ERR_OPT_NOT_BUILT',
-      `${this.#who}.${method} expects build(variables) or a first apply(gradients, variables) before it`,
-    );
-  }
-
-  #unbuild(): void {
-    const steps = [this.#own, this.#brought];
-    this.#own = this.#brought = undefined;
-    for (const made of steps) made?.program.release();
-    for (const variable of this.#state?.owned ?? []) variable.dispose();
-    this.#state = undefined;
-    this.#staging.release();
-  }
-
-  #setRunning(value: number): void {
-    this.#running = runningNumbers(this.#state?.dtypes ?? [], this.#arithmetics, ({ round }) => round(value));
-  }
-
-  /** The program of a step and its passes by stage. */
-  #steps(state: State, own: boolean): Steps {
-    const made = own ? this.#own : this.#brought;
-    if (made !== undefined) return made;
-    const steps = state.program((variable) => this.weight_decay !== null && !this.#excluded(variable), own);
-    configureStages(steps.stages, this);
-    if (own) this.#own = steps;
-    else this.#brought = steps;
-    return steps;
-  }
-
-  /** Computes the numbers of the next step. Returns what carries over to the one after it. */
-  #setStages(state: State, stages: Stages): RunningNumbers {
-    const updates = updatesAt(this.#counter, this);
-    setAccumulation(stages, this, updates);
-    const running = updates ? this.#setUpdate(state, stages) : this.#running;
-    if (!updates) for (const pass of stages.update) pass.rest();
-    setAverages(stages, this, this.iterations);
-    return running;
-  }
-
-  #setUpdate(state: State, { update }: Stages): RunningNumbers {
-    const { learning_rate: rate, running: carried } = this;
-    const hyper = this.#hyper();
-    const step = this.iterations + 1;
-    let running = this.#running;
-    if (carried)
-      running = runningNumbers(state.dtypes, this.#arithmetics, (arithmetic, dtype) =>
-        carried.next(this.#running[dtype], hyper, step, arithmetic),
-      );
-    for (const pass of update) {
-      const arithmetic = this.#arithmetics[pass.dtype];
-      const moment = { step, learning_rate: arithmetic.round(rate), running: running[pass.dtype] };
-      pass.set(this.scalars(hyper, moment, arithmetic), rate, step);
-    }
-    return running;
-  }
-
-  /** Starts a step whose turn it is. Everything is checked before the native call; only then are the variables taken. */
-  async #runAsync(state: State, staged: Staged): Promise<number> {
-    const own = staged === nothingStaged;
-    const { arrays, held, skipped } = staged;
-    const { program, stages } = this.#steps(state, own);
-    const running = this.#alone(() => this.#setStages(state, stages));
-    state.checkIdle(); // functions of the caller's have run
-    if (own) state.checkOwnGradients();
-    arrays.forEach((array, i) => (program.arrays[i] = array));
-    const step = program.runAsync(held);
-    state.use(1);
-    try {
-      this.#norm = await step;
-    } finally {
-      state.use(-1);
-    }
-    this.#running = running;
-    if (skipped.length > 0) this.#warnOf(skipped);
-    return this.#alone(() => this.#finish(state, program, own));
   }
 
   /** Every value with functions called, and what they return checked like a number that is given. */
@@ -549,35 +564,8 @@ export abstract class Optimizer<F extends Fields = Fields> {
     });
     return { ...values, ...Object.fromEntries(called) } as Hyper<F>;
   }
-
-  /** The step has happened: it counts even if a constraint throws. */
-  #finish(state: State, { arrays }: Program, own: boolean): number {
-    this.#counter++;
-    try {
-      const { variables } = state;
-      for (let i = 0; i < variables.length; i++) {
-        const variable = variables[i] as Variable;
-        if (variable.constraint !== null && (own || arrays[i] !== null)) constrain(variable);
-      }
-    } finally {
-      if (!own) arrays.fill(null, 0, state.variables.length); // keeps no array of the caller's alive
-    }
-    return this.#counter;
-  }
-
-  #warnOf(skipped: readonly Variable[]): void {
-    if (this.#warned) return;
-    this.#warned = true;
-    const paths = skipped.map(({ path }) => `"${path}"`).join(', ');
-    process.emitWarning(`${this.#who}: gradients do not exist for variables ${paths}; they stay as they are`);
-  }
 }
 markConfigurable(Optimizer.prototype);
 
-function constrain(variable: Variable): void {
-  const result = variable.constraint?.(variable.value);
-  if (result !== undefined) variable.assign(result);
-}
-
+const pairFields = { skip_gradients_aggregation: flag(false) };
 const isNumber = (x: unknown): boolean => typeof x === 'number';
-const isEmpty = (list: readonly unknown[] | undefined): boolean => Array.isArray(list) && list.length === 0;

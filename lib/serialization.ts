@@ -17,7 +17,7 @@ import type { Optimizer } from './optimizer.ts';
 export function configOf(who: string, fields: Fields, values: Readonly<Record<string, unknown>>): Config {
   const config: Config = {};
   for (const [name, field] of Object.entries(fields)) {
-    if (field.ignored !== undefined || (field.extension && Object.is(values[name], field.default))) continue;
+    if (field.transient || (field.extension && Object.is(values[name], field.default))) continue;
     config[name] = plain(who, name, values[name]);
   }
   return config;

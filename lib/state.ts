@@ -1,9 +1,12 @@
 // What an optimizer keeps for the variables it was built with: slots in Keras's order and with Keras's names, and the
 // program of a step. Over 200 lines: one class, whose constructor and passes belong together.
 import { bufferOf, checkAttached, checkMemory, dtypeOf, spanOf, type AnyArray, type FloatArray } from './arrays.ts';
+import { notImplemented } from './configurable.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import { addon, dtypes, ruleNamed, type Dtype, type Half } from './native.ts';
+import type { CommonValues } from './optimizers/common.ts';
 import { Pass, Program, type Bound } from './pass.ts';
+import { roundingOf } from './step.ts';
 import { arrayStorage, nativeStorage, places } from './storage.ts';
 import { checkList, checkTrainables, placesOf, type Places, type Trainable } from './trainables.ts';
 import { isVariable, Variable, variableOver } from './variable.ts';
@@ -18,7 +21,12 @@ export interface Layout {
   readonly who: string;
   /** Name of the optimizer, the first part of every path. */
   readonly name: string;
-  readonly rule: string;
+  /** Undefined for a class that steps in TypeScript alone. */
+  readonly rule: string | undefined;
+  /** Whether the class steps in TypeScript, perhaps by the rule. */
+  readonly custom: boolean;
+  /** Of plain arrays, which have none of their own. */
+  readonly names: readonly string[] | undefined;
   /** Slot names by block: within a block the slots of one variable stand together. */
   readonly blocks: readonly (readonly string[])[];
   readonly initial: Initial;
@@ -47,6 +55,13 @@ export interface Stages {
   readonly overwrite: readonly Pass[];
 }
 
+/** A program and its passes by what they do; of a class that steps in TypeScript also the program of what follows its update. */
+export interface Steps {
+  readonly program: Program;
+  readonly stages: Stages;
+  readonly after?: Program;
+}
+
 export class State {
   readonly variables: readonly Variable[];
   readonly averages: readonly Variable[] | undefined;
@@ -62,14 +77,16 @@ export class State {
   readonly #slots: ReadonlyMap<string, readonly Variable[]>;
   readonly #written: Places;
   readonly #all: readonly number[];
+  /** The gradients as a class that steps in TypeScript gets them; they are no state. */
+  readonly #prepared: readonly Variable[];
   /** Arrays that were found to fit as gradients. */
   fitting = new WeakMap<AnyArray, Fit>();
 
   constructor(trainables: unknown, layout: Layout) {
     const list = checkTrainables(layout.who, trainables);
     this.#layout = layout;
-    this.#places = new Map(list.map((trainable, i) => [trainable, i]));
-    this.variables = list.map((trainable, i) => variableOf(trainable, i));
+    this.variables = list.map((trainable, i) => variableOf(trainable, i, layout.names?.[i]));
+    this.#places = new Map([...list, ...this.variables].map((trainable, i) => [trainable, i % list.length]));
     this.asyncSafe = this.variables.every((variable) => Variable.storageOf(variable).memory !== undefined);
     this.#all = this.variables.map((_, i) => i);
     checkStateDtype(layout, this.variables);
@@ -91,9 +108,13 @@ export class State {
       this.accumulators = layout.accumulators ? own('gradient_accumulator', places.accumulator) : undefined;
       const blocks = layout.blocks.map((names) => ({ names, rows: block(names) }));
       this.slots = blocks.flatMap(({ rows }) => rows.flat());
-      this.#slots = new Map(
-        blocks.flatMap(({ names, rows }) => names.map((name, i) => [name, rows.map((row) => row[i] as Variable)])),
-      );
+      this.#prepared = layout.custom ? own('prepared', places.gradient) : [];
+      this.#slots = new Map([
+        ...blocks.flatMap(({ names, rows }) =>
+          names.map((name, i) => [name, rows.map((row) => row[i] as Variable)] as const),
+        ),
+        ['prepared', this.#prepared],
+      ]);
       this.dtypes = dtypes.filter((dtype) => dtype === this.dtype || this.variables.some((v) => v.dtype === dtype));
       this.#written = placesOf([...this.variables, ...made].map(writtenPart));
     } catch (error) {
@@ -123,6 +144,12 @@ export class State {
     );
   }
 
+  /** The variable of what it was built with. */
+  find(trainable: unknown): Variable | undefined {
+    const index = this.#places.get(trainable);
+    return index === undefined ? undefined : this.variables[index];
+  }
+
   /** The indices of distinct variables; all of them for undefined. */
   indicesOf(trainables: readonly unknown[] | undefined): readonly number[] {
     if (trainables === undefined) return this.#all;
@@ -137,9 +164,25 @@ export class State {
     Variable.checkIdle(this.variables);
   }
 
-  /** Counts an asynchronous step that begins (1) or ends (-1). */
-  use(by: 1 | -1): void {
-    for (const variable of [...this.variables, ...this.owned]) Variable.use(variable, by);
+  /** Gives back what `owned` does not name. */
+  release(): void {
+    for (const variable of this.#prepared) variable.dispose();
+  }
+
+  /** The gradient of a variable as update_step gets it. */
+  preparedOf(index: number): FloatArray {
+    return this.#prepared[index]?.value as FloatArray;
+  }
+
+  /** Keeps others away from the variables while an asynchronous step runs. */
+  async whileUsed<R>(step: Promise<R>): Promise<R> {
+    const used = [...this.variables, ...this.owned, ...this.#prepared];
+    for (const variable of used) Variable.use(variable, 1);
+    try {
+      return await step;
+    } finally {
+      for (const variable of used) Variable.use(variable, -1);
+    }
   }
 
   /** Refuses a gradient that lies in memory which a step writes. */
@@ -171,43 +214,56 @@ export class State {
   /**
    * The program of a step; `decays` says which variables the weight decay reaches, `own` whether their own gradients are read.
    */
-  program(decays: (variable: Variable) => boolean, own: boolean): { program: Program; stages: Stages } {
+  program(decays: (variable: Variable) => boolean, own: boolean): Steps {
     const { accumulators, averages } = this;
+    const { custom, rule } = this.#layout;
+    const updated: Flow = (v, i) => ({ to: v, from: accumulators?.[i] ?? i, needs: i });
     const stages = {
       accumulate: this.#passes('accumulate', accumulators && ((_, i) => ({ to: accumulators[i], from: i, needs: i }))),
-      update: this.#passes(this.#layout.rule, (v, i) => ({ to: v, from: accumulators?.[i] ?? i, needs: i }), decays),
+      update: this.#passes(custom || rule === undefined ? 'prepare' : rule, updated, decays),
       zero: this.#passes('zero', accumulators && ((_, i) => ({ to: accumulators[i], from: accumulators[i] }))),
       average: this.#passes('average', averages && ((v, i) => ({ to: averages[i], from: v }))),
       overwrite: this.#passes('copy', averages && ((v, i) => ({ to: v, from: averages[i] }))),
     };
-    const passes = Object.values(stages).flat();
-    return { program: new Program(passes, this.variables, own, this.gradient_dtype ?? 'float16'), stages };
+    const { accumulate, update, zero, average, overwrite } = stages;
+    const last = [...zero, ...average, ...overwrite];
+    if (!custom) return { program: this.#programOf([...accumulate, ...update, ...last], own), stages };
+    const program = this.#programOf([...accumulate, ...update], own);
+    return { program, stages, after: this.#programOf(last, true) };
   }
 
-  /** One pass for each dtype; none without `flow`, which says for each variable what is written and what is read. */
-  #passes(
-    rule: string,
-    flow: ((v: Variable, i: number) => { to: unknown; from: unknown; needs?: number }) | undefined,
-    decays = (_: Variable): boolean => false,
-  ): Pass[] {
+  /** The update of one variable by the rule, and nothing else. */
+  programOfOne(index: number, settings: CommonValues): Steps {
+    const { rule, who } = this.#layout;
+    if (rule === undefined) throw notImplemented(who, 'update_step');
+    const update = this.#passes(rule, (v, i) => (i === index ? { to: v, from: i } : undefined));
+    const program = this.#programOf(update, false);
+    for (const pass of update) pass.configure(roundingOf(settings));
+    return { program, stages: { accumulate: [], update, zero: [], average: [], overwrite: [] } };
+  }
+
+  #programOf(passes: readonly Pass[], own: boolean): Program {
+    return new Program(passes, this.variables, own, this.gradient_dtype ?? 'float16');
+  }
+
+  /** One pass for each dtype; none without `flow`. */
+  #passes(rule: string, flow: Flow | undefined, decays = (_: Variable): boolean => false): Pass[] {
     if (flow === undefined) return [];
     const names = ruleNamed(rule).info.slots;
-    const bounds = this.variables.map((v, index): Bound => {
-      const { to, from, needs } = flow(v, index);
+    const bounds = this.variables.flatMap((v, index): Bound[] => {
+      const way = flow(v, index);
+      if (way === undefined) return [];
+      const { to, from, needs = null } = way;
       const slots = names.map((name) => this.#slots.get(name)?.[index] as Variable);
-      return {
-        index,
-        variable: to as Variable,
-        gradient: from as number | Variable,
-        slots,
-        decay: decays(v),
-        needs: needs ?? null,
-      };
+      return [{ index, variable: to as Variable, gradient: from as number | Variable, slots, decay: decays(v), needs }];
     });
     const ofDtype = (dtype: Dtype) => bounds.filter(({ variable }) => variable.dtype === dtype);
     return dtypes.filter((dtype) => ofDtype(dtype).length > 0).map((dtype) => new Pass(rule, dtype, ofDtype(dtype)));
   }
 }
+
+/** For each variable what is written and what is read, or undefined; and the gradient without which that is left out. */
+type Flow = (v: Variable, i: number) => { to: unknown; from: unknown; needs?: number } | undefined;
 
 /** A slot lies at its own place of a page, and as far from the beginning of a cache line as the variable does. */
 function slotOf(
@@ -233,14 +289,19 @@ function fill(slot: Variable, initial: number | 'variable', variable: Variable):
   storage.write(initial === 'variable' ? variable.value : new Float64Array(storage.length).fill(initial));
 }
 
-function variableOf(trainable: Trainable, i: number): Variable {
+function variableOf(trainable: Trainable, i: number, name: string | undefined): Variable {
   if (isVariable(trainable)) return trainable;
   checkAttached(`variables[${i}]`, trainable); // a getter in the list may have taken it away
   addon.useHugePages(trainable);
-  return variableOver(arrayStorage(trainable, dtypeOf(trainable) as Dtype));
+  return variableOver(arrayStorage(trainable, dtypeOf(trainable) as Dtype), name === undefined ? {} : { name });
 }
 
-function checkStateDtype({ who, state_dtype }: Layout, variables: readonly Variable[]): void {
+function checkStateDtype({ who, state_dtype, rule }: Layout, variables: readonly Variable[]): void {
+  if (state_dtype === 'bfloat16' && rule === undefined)
+    throw rangeError(
+      'ERR_OPT_CONFIG_RANGE',
+      `${who} steps in TypeScript and expects state_dtype float32, got bfloat16`,
+    );
   const other = variables.find(({ dtype }) => dtype !== 'float32');
   if (state_dtype === 'bfloat16' && other !== undefined)
     throw typeError(

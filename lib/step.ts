@@ -41,6 +41,12 @@ export const runningNumbers = (
 export const updatesAfter = (counter: number, { gradient_accumulation_steps: n }: CommonValues): number =>
   n ? Math.floor(counter / n) : counter;
 
+/** How encoded slots are rounded. */
+export const roundingOf = ({ state_rounding, seed }: CommonValues) => ({
+  stochastic: Number(state_rounding === 'stochastic'),
+  seed,
+});
+
 /** Sets once what every pass does in the same way in all steps. */
 export function configureStages({ accumulate, update }: Stages, settings: CommonValues): void {
   const unscale = settings.loss_scale_factor ?? 1;
@@ -53,8 +59,7 @@ export function configureStages({ accumulate, update }: Stages, settings: Common
       global_clipnorm: settings.global_clipnorm ?? 0,
       limit: clipvalue !== null && clipvalue > 0 ? clipvalue : Infinity,
       weight_decay: settings.weight_decay ?? 0,
-      stochastic: Number(settings.state_rounding === 'stochastic'),
-      seed: settings.seed,
+      ...roundingOf(settings),
     });
 }
 

@@ -156,6 +156,15 @@ export class Variable<T extends FloatArray = FloatArray> {
   }
 
   /**
+   * Whether it owns memory of the library; an optimizer's own numbers and arrays of the caller's do not.
+   *
+   * @internal
+   */
+  static hasMemory(variable: Variable): boolean {
+    return variable.#storage.memory !== undefined;
+  }
+
+  /**
    * Where its gradient is. Throws if there can be none.
    *
    * @internal

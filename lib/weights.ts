@@ -1,5 +1,5 @@
 // Values for an optimizer's variables, checked before the first is written; and which variables the weight decay leaves out.
-import { dtypeOf } from './arrays.ts';
+import { dtypeOf, type FloatArray } from './arrays.ts';
 import { isPlainObject } from './configurable.ts';
 import { describe, rangeError, typeError } from './errors.ts';
 import type { Trainable } from './state.ts';
@@ -8,14 +8,20 @@ import { checkNumbers, isVariable, Variable, type Numbers } from './variable.ts'
 /** What may be written into a variable of an optimizer: numbers, or one number for a scalar. */
 export type Weight = Numbers | Variable | BigInt64Array | number;
 
+/** The values of a variable, by its dtype: int64 is the counter's. */
+export type WeightArray = FloatArray | BigInt64Array;
+
+/** The values of a variable as they are now. */
+export const copyOf = (variable: Variable): WeightArray => (Variable.storageOf(variable).value() as FloatArray).slice();
+
 /** Writes one weight into each variable, after all have been checked. */
 export function setWeights(who: string, variables: readonly Variable[], weights: unknown): void {
   if (!Array.isArray(weights))
-    throw typeError('ERR_OPT_ARRAY_TYPE', `${who}.set_weights expects an array of weights, got ${describe(weights)}`);
+    throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects an array of weights, got ${describe(weights)}`);
   if (weights.length !== variables.length)
     throw rangeError(
       'ERR_OPT_LENGTH',
-      `${who}.set_weights expects ${variables.length} arrays, one for each of its variables, got ${weights.length}`,
+      `${who} expects ${variables.length} arrays, one for each variable, got ${weights.length}`,
     );
   const writes = variables.map((variable, i) =>
     checkedWrite(`weights[${i}] ("${variable.path}")`, variable, weights[i]),

@@ -18,4 +18,4 @@ struct RuleList {
 
 using Rules =
     RuleList<Sgd, SgdMomentum, SgdNesterov, Rmsprop, RmspropMomentum, RmspropCentered, RmspropCenteredMomentum, Adagrad,
-             Adadelta, Adam, AdamAmsgrad, Adamax, Nadam, Lion, ScheduleFreeAdamW, Accumulate, Average, Copy, Zero>;
+             Adadelta, Adam, AdamAmsgrad, Adamax, Nadam, Lion, ScheduleFreeAdamW, Accumulate, Average, Copy, Zero, Prepare>;

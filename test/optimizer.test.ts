@@ -107,10 +107,30 @@ describe('an optimizer', () => {
     );
   });
 
-  it('warns of decay=, which Keras ignores', async () => {
-    const seen = await warnings(() => new SGD({ decay: 0.1 }));
-    assert.match(seen.join(), /SGD: "decay" is deprecated and has no effect/);
-    assert.notProperty(new SGD().get_config(), 'decay');
+  it("makes a schedule of Keras 1's decay, which Python reads too", () => {
+    const optimizer = new SGD({ learning_rate: 0.5, decay: 0.25, name: 'sgd' });
+    const v = new Variable([10]);
+    const rates = [0, 1, 2, 3].map((t) => {
+      const { learning_rate } = optimizer;
+      optimizer.apply([[1]], [v]);
+      return [learning_rate, 0.5 / (1 + 0.25 * t)];
+    });
+    for (const [ours, formula] of rates) assert.equal(ours, formula);
+    const config = optimizer.get_config();
+    assert.notProperty(config, 'decay');
+    assert.deepInclude(config.learning_rate as object, {
+      class_name: 'InverseTimeDecay',
+      module: 'keras.optimizers.schedules',
+      config: {
+        initial_learning_rate: 0.5,
+        decay_steps: 1,
+        decay_rate: 0.25,
+        staircase: false,
+        name: 'InverseTimeDecay',
+      },
+    });
+    assert.deepEqual(SGD.from_config(config).get_config(), config);
+    for (const nothing of [0, null]) assert.equal(new SGD({ decay: nothing }).get_config().learning_rate, 0.01);
   });
 
   it("has Keras's automatic names", () => {
@@ -294,7 +314,7 @@ describe('set_weights', () => {
     optimizer.apply([[1, 1]], [v]);
     const good = [3, 0.5, [1, 2], [3, 4]];
     const bad: [unknown, string, RegExp][] = [
-      [good.slice(1), 'ERR_OPT_LENGTH', /expects 4 arrays, one for each of its variables, got 3/],
+      [good.slice(1), 'ERR_OPT_LENGTH', /expects 4 arrays, one for each variable, got 3/],
       ['weights', 'ERR_OPT_ARRAY_TYPE', /set_weights expects an array of weights, got "weights"/],
       [[3, 0.5, [1, 2], [3]], 'ERR_OPT_LENGTH', /weights\[3\] \("a\/variable_\d*_velocity"\)|weights\[3\]/],
       [[3, 0.5, [1, 2], ['x', 4]], 'ERR_OPT_ARRAY_TYPE', /expects numbers, got "x" at index 0/],

@@ -140,6 +140,7 @@ export const oracleRules: Readonly<Record<string, OracleRule>> = {
   accumulate: (o, [p = 0, g = 0], [count = 1]) => [o.div(o.add(g, p), count)],
   average: (o, [p = 0, g = 0], [m = 0, n = 0]) => [o.add(o.mul(m, p), o.mul(n, g))],
   copy: (_, [, g = 0]) => [g],
+  prepare: (_, [p = 0, g = 0]) => [p, g],
   zero: () => [0],
 };
 

@@ -256,7 +256,7 @@ const badOptions: readonly (readonly [string, unknown, string, RegExp])[] = [
   ['gradient_accumulation_steps', -3, 'ERR_OPT_CONFIG_RANGE', /got -3/],
   ['gradient_accumulation_steps', NaN, 'ERR_OPT_CONFIG_RANGE', /got NaN/],
   ['momemtum', 0.9, 'ERR_OPT_CONFIG_TYPE', /only options that it knows .* got "momemtum"/],
-  ['lr', 0.1, 'ERR_OPT_CONFIG_TYPE', /got "lr"/],
+  ['lr', 0.1, 'ERR_OPT_CONFIG_TYPE', /expects lr to be left out: its name is learning_rate, got 0.1/],
   ['__proto__', {}, 'ERR_OPT_CONFIG_TYPE', /got "__proto__"/],
 ];
 

@@ -19,6 +19,7 @@ const known = new Set([...classes.map(({ className }) => className), ...schedule
 const stricter = [
   'Nadam {"beta_1":2}',
   'Nadam {"epsilon":-1}',
+  'Nadam {"decay":0.1}', // which legacy Keras had for two things
   'RMSprop {"momentum":-1}',
   'RMSprop {"rho":2}',
   'Adagrad {"initial_accumulator_value":-1}',

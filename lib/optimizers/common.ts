@@ -4,8 +4,10 @@ import {
   finite,
   flag,
   isPlainFunction,
+  nonNegative,
   nullable,
   oneOf,
+  refused,
   text,
   whole,
   type Field,
@@ -13,6 +15,7 @@ import {
   type Values,
 } from '../configurable.ts';
 import { describe, rangeError, typeError } from '../errors.ts';
+import { InverseTimeDecay } from '../schedules/inverse_time_decay.ts';
 import { isSchedule, type LearningRateSchedule } from '../schedules/schedule.ts';
 
 /** A number, a schedule, or a function of the raw counter. */
@@ -50,12 +53,14 @@ export const common = (learning_rate: number) => ({
   state_rounding: { ...oneOf(['stochastic', 'nearest'] as const), extension: true },
   seed: { ...whole(0), extension: true },
   gradient_dtype: { ...nullable(oneOf(['bfloat16', 'float16'] as const)), extension: true },
-  decay: { ...nullable(finite()), ignored: '"decay" is deprecated and has no effect; use a schedule as learning_rate' },
+  // Keras 1 and 2: lr / (1 + decay * iterations).
+  decay: { ...nullable(nonNegative(0)), transient: true },
+  lr: refused('its name is learning_rate'),
 });
 
 export type CommonFields = ReturnType<typeof common>;
 export type CommonOptions = Options<CommonFields>;
-export type CommonValues = Omit<Values<CommonFields>, 'learning_rate' | 'decay' | 'name'>;
+export type CommonValues = Omit<Values<CommonFields>, 'learning_rate' | 'decay' | 'lr' | 'name'>;
 
 /** What Keras checks of several arguments together. */
 export function checkCommon(who: string, values: Values<CommonFields>): void {
@@ -68,6 +73,17 @@ export function checkCommon(who: string, values: Values<CommonFields>): void {
   if (ema_momentum < 0 || ema_momentum > 1) throw fail('ema_momentum to be a number in [0, 1]', `${ema_momentum}`);
   if (frequency && (frequency < 1 || !Number.isInteger(frequency)))
     throw fail('ema_overwrite_frequency to be a whole number >= 1, 0 or null', `${frequency}`);
+}
+
+/** The rate that `decay` makes of a number, as Keras 1 and 2 did. */
+export function decayedRate(who: string, { learning_rate: rate, decay }: Values<CommonFields>): LearningRate {
+  if (!decay) return rate;
+  if (typeof rate === 'number')
+    return new InverseTimeDecay({ initial_learning_rate: rate, decay_steps: 1, decay_rate: decay });
+  throw rangeError(
+    'ERR_OPT_CONFIG_RANGE',
+    `${who} expects decay only beside a number as learning_rate, got ${isSchedule(rate) ? 'a schedule' : 'a function'}: let that decay, or give weight_decay if the weights are meant`,
+  );
 }
 
 const names = new Map<string, number>();

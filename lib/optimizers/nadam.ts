@@ -1,5 +1,5 @@
 import type { Arithmetic } from '../arithmetic.ts';
-import { fraction, nonNegative, orCallable, type Field, type Values } from '../configurable.ts';
+import { fraction, nonNegative, orCallable, refused, type Field, type Values } from '../configurable.ts';
 import { Optimizer } from '../optimizer.ts';
 import type { Hyper, Moment, Running } from '../step.ts';
 import { common } from './common.ts';
@@ -18,10 +18,15 @@ const own = {
   beta_2: orCallable(fraction(0.999)),
   epsilon: nonNegative(1e-7),
   momentum_decay: momentumDecay,
+  // Legacy Keras kept its schedule_decay under this name, so that nothing says which of the two is meant.
+  decay: refused(
+    'of the momentum it is momentum_decay, of the learning rate new InverseTimeDecay({ ... }) as learning_rate',
+  ),
+  schedule_decay: refused('its name is momentum_decay'),
 };
 const fields = { ...common(0.001), ...own };
 
-export interface Nadam extends Omit<Values<typeof own>, 'momentum_decay'> {
+export interface Nadam extends Omit<Values<typeof own>, 'momentum_decay' | 'decay' | 'schedule_decay'> {
   readonly momentum_decay: number;
 }
 

@@ -4,6 +4,8 @@
 //   p <- momentum p + (1 - momentum) g            average
 //   p <- g                                        copy
 //   p <- 0                                        zero
+// And what an optimizer that steps in TypeScript has done before: p only decays.
+//   prepared <- g                                 prepare
 #pragma once
 #include "rule.h"
 
@@ -56,5 +58,17 @@ struct Zero {
   template <class T>
   RULE static void update(T& p, T, const Scalars<T>&) {
     p = 0;
+  }
+};
+
+struct Prepare {
+  static constexpr Text name = "prepare";
+  static constexpr auto slots = names("prepared");
+  static constexpr auto scalars = names();
+  template <class T>
+  using Scalars = Copy::Scalars<T>;
+  template <class T>
+  RULE static void update(T&, T g, T& prepared, const Scalars<T>&) {
+    prepared = g;
   }
 };

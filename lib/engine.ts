@@ -1,0 +1,442 @@
+// Runs the steps of one optimizer: whole or not at all, at once or off the event loop, on the variables' own gradients or on
+// those that are brought. Over 200 lines: one class, whose checks and ways to step belong together.
+import { arithmeticsWith, type Arithmetic } from './arithmetic.ts';
+import type { AnyArray, FloatArray } from './arrays.ts';
+import type { Fields } from './configurable.ts';
+import { describe, stateError, typeError } from './errors.ts';
+import { gatherGradients, type Gradient } from './gradients.ts';
+import type { Dtype } from './native.ts';
+import type { CommonValues } from './optimizers/common.ts';
+import { rememberedPower } from './powers.ts';
+import { StepQueue } from './queue.ts';
+import { Snapshot } from './snapshot.ts';
+import { nothingStaged, Staging, type Staged } from './staging.ts';
+import { State, type Layout, type Stages, type Steps } from './state.ts';
+import {
+  configureStages,
+  runningNumbers,
+  setAccumulation,
+  setAverages,
+  updatesAfter,
+  updatesAt,
+  type Hyper,
+  type Moment,
+  type Running,
+  type RunningNumbers,
+} from './step.ts';
+import { scalarStorage } from './storage.ts';
+import type { Trainable } from './trainables.ts';
+import { Variable, variableOver } from './variable.ts';
+
+/** What an optimizer tells its engine. */
+export interface Driver<F extends Fields> {
+  /** Its class, for errors. */
+  readonly who: string;
+  readonly name: string;
+  readonly settings: CommonValues;
+  layout(): Layout;
+  /** Its method, which an heir may have replaced. */
+  build(variables: readonly Trainable[]): void;
+  /** The learning rate of the next update. */
+  rate(): number;
+  hyper(): Hyper<F>;
+  running(): Running<F> | undefined;
+  scalars(hyper: Hyper<F>, moment: Moment, arithmetic: Arithmetic): Readonly<Record<string, number>>;
+  /** Of a class that steps in TypeScript. */
+  readonly updateStep: ((gradient: FloatArray, variable: Variable, rate: number) => unknown) | undefined;
+}
+
+/** The numbers of a step that follow from its place in the sequence of steps. */
+interface Numbers {
+  readonly running: RunningNumbers;
+  /** The learning rate; undefined in a step that only accumulates. */
+  readonly rate: number | undefined;
+}
+
+export class Engine<F extends Fields> {
+  /** Calls of apply so far. */
+  counter = 0;
+  /** L2 norm of all gradients of the last step. */
+  norm: number | null = null;
+  /** Variables of the optimizer's own, in the order of their creation. */
+  readonly tracked: Variable[] = [];
+  readonly queue = new StepQueue();
+  readonly #driver: Driver<F>;
+  #state: State | undefined;
+  #running: RunningNumbers = { float32: NaN, float64: NaN };
+  #excluded: (variable: Variable) => boolean = () => false;
+  // Derived from the state and the exclusion: the steps on the variables' own gradients, on those that are brought, and on one.
+  #own: Steps | undefined;
+  #brought: Steps | undefined;
+  readonly #single = new Map<number, Steps>();
+  readonly #arithmetics = arithmeticsWith(rememberedPower());
+  readonly #staging = new Staging();
+  #warned = false;
+  #disposed = false;
+  #working = false; // a function of the caller's may be running,
+  #stepping = false; // which is an update_step
+
+  constructor(driver: Driver<F>) {
+    this.#driver = driver;
+  }
+
+  get state(): State | undefined {
+    return this.#state;
+  }
+
+  /** A number of the optimizer's as a variable. */
+  scalar(name: string, dtype: Dtype | 'int64', get: () => number, set: (x: number) => void): Variable {
+    const checked = (x: number): void => (this.checkIdle('assign'), set(x));
+    return variableOver(scalarStorage(dtype, get, checked), { shape: [], name: `${this.#driver.name}/${name}` });
+  }
+
+  build(variables: readonly Trainable[]): void {
+    this.checkOpen();
+    if (this.#state !== undefined) return;
+    const state = (this.#state = new State(variables, this.#driver.layout()));
+    this.tracked.push(...state.owned);
+    const running = this.#driver.running();
+    if (running === undefined) return;
+    const { dtype } = state;
+    this.#setRunning(running.initial);
+    this.tracked.push(
+      this.scalar(
+        'variable',
+        dtype,
+        () => this.#running[dtype],
+        (x) => this.#setRunning(x),
+      ),
+    );
+  }
+
+  /** Builds if that has not been done; returns what undoes it, as long as nothing has been stepped. */
+  #buildFor(variables: readonly Trainable[] | undefined): () => void {
+    if (this.#state !== undefined || variables === undefined) return () => {};
+    const kept = this.tracked.length;
+    try {
+      this.#driver.build(variables);
+    } catch (error) {
+      this.#unbuild(kept);
+      throw error;
+    }
+    return () => {
+      if (this.counter === 0 && !this.queue.busy) this.#unbuild(kept);
+    };
+  }
+
+  #unbuild(kept: number): void {
+    this.#dropSteps((steps) => {
+      steps.program.release();
+      steps.after?.release();
+    });
+    for (const variable of this.tracked.splice(kept)) if (Variable.hasMemory(variable)) variable.dispose();
+    this.#state?.release();
+    this.#state = undefined;
+    this.#staging.release();
+  }
+
+  #dropSteps(drop: (steps: Steps) => void): void {
+    const made = [this.#own, this.#brought, ...this.#single.values()];
+    this.#own = this.#brought = undefined;
+    this.#single.clear();
+    for (const steps of made) if (steps !== undefined) drop(steps);
+  }
+
+  dispose(): void {
+    this.checkAlone('dispose');
+    this.queue.checkIdle(this.#driver.who, 'dispose');
+    this.#unbuild(0);
+    this.#disposed = true;
+  }
+
+  exclude(excluded: (variable: Variable) => boolean): void {
+    this.#excluded = excluded;
+    this.#dropSteps(() => {}); // a running step goes on with its own
+  }
+
+  apply(gradients: readonly Gradient[] | undefined, variables: readonly Trainable[] | undefined): number {
+    this.checkIdle('apply');
+    if (isEmpty(gradients)) return this.counter;
+    const undo = this.#buildFor(variables);
+    const state = this.built('apply');
+    try {
+      return this.#alone(() => this.#step(state, gradients, variables));
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  #step(state: State, gradients: unknown, variables: readonly Trainable[] | undefined): number {
+    const own = gradients === undefined && variables === undefined && state.asyncSafe;
+    const steps = this.#steps(state, own);
+    const { program, after } = steps;
+    const gather = () => gatherGradients(this.#driver.who, state, program.arrays, gradients, variables);
+    if (own) state.checkOwnGradients();
+    const skipped = own ? [] : gather();
+    const numbers = this.#setStages(state, steps.stages);
+    state.checkIdle(); // functions of the caller's have run
+    if (own) state.checkOwnGradients();
+    const kept = after && this.#snapshot(state);
+    try {
+      this.norm = program.run();
+    } catch (error) {
+      state.fitting = new WeakMap();
+      try {
+        if (!own) gather(); // says better what is wrong with which gradient
+      } finally {
+        program.arrays.fill(null, 0, own ? 0 : state.variables.length);
+      }
+      throw error;
+    }
+    if (after && kept) {
+      this.#updateEach(state, own ? undefined : program.arrays, numbers.rate, kept);
+      after.run();
+    }
+    return this.#finish(state, program.arrays, own, numbers, skipped);
+  }
+
+  async applyAsync(
+    gradients: readonly Gradient[] | undefined,
+    variables: readonly Trainable[] | undefined,
+  ): Promise<number> {
+    this.checkOpen();
+    this.checkAlone('apply_async');
+    if (isEmpty(gradients)) return this.counter;
+    this.queue.checkPlace(this.#driver.who);
+    const undo = this.#buildFor(variables);
+    const state = this.built('apply_async');
+    try {
+      const staged = this.#alone(() => this.#stage(state, gradients, variables));
+      return await this.queue.add(() => this.#runAsync(state, staged));
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  #stage(
+    state: State,
+    gradients: readonly Gradient[] | undefined,
+    variables: readonly Trainable[] | undefined,
+  ): Staged {
+    if (gradients !== undefined || variables !== undefined || !state.asyncSafe)
+      return this.#staging.take(this.#driver.who, state, gradients, variables);
+    state.checkOwnGradients();
+    return nothingStaged;
+  }
+
+  /** Starts a step whose turn it is. Everything is checked before the native call; only then are the variables taken. */
+  async #runAsync(state: State, staged: Staged): Promise<number> {
+    const own = staged === nothingStaged;
+    const { program, stages, after } = this.#steps(state, own);
+    const numbers = this.#alone(() => this.#setStages(state, stages));
+    state.checkIdle(); // functions of the caller's have run
+    if (own) state.checkOwnGradients();
+    staged.arrays.forEach((array, i) => (program.arrays[i] = array));
+    const kept = after && this.#snapshot(state);
+    const step = program.runAsync(staged.held);
+    this.norm = await state.whileUsed(step);
+    if (after && kept) {
+      this.#alone(() => this.#updateEach(state, own ? undefined : program.arrays, numbers.rate, kept));
+      await state.whileUsed(after.runAsync([]));
+    }
+    return this.#alone(() => this.#finish(state, program.arrays, own, numbers, staged.skipped));
+  }
+
+  /** Of all that a step of a class in TypeScript may write. */
+  #snapshot(state: State): Snapshot {
+    return new Snapshot([...state.variables, ...this.tracked.filter((variable) => Variable.hasMemory(variable))]);
+  }
+
+  /** The updates of a class that steps in TypeScript, of the variables with a gradient; all of them or none. */
+  #updateEach(
+    state: State,
+    arrays: readonly (AnyArray | null)[] | undefined,
+    rate: number | undefined,
+    kept: Snapshot,
+  ): void {
+    if (rate === undefined) return; // this step only accumulates
+    this.#stepping = true;
+    try {
+      state.variables.forEach((variable, i) => {
+        if (arrays?.[i] === null) return;
+        const result = this.#driver.updateStep?.(state.preparedOf(i), variable, rate);
+        if (result !== undefined)
+          throw typeError(
+            'ERR_OPT_ARRAY_TYPE',
+            `${this.#driver.who}.update_step expects to write into its variable and return nothing, got ${describe(result)}`,
+          );
+      });
+    } catch (error) {
+      kept.restore();
+      throw error;
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  /** The native update of one variable, with the numbers of the next step; nothing is counted. */
+  updateOne(gradient: Gradient, variable: Trainable, rate: number | undefined): void {
+    if (!this.#stepping) this.checkIdle('update_step');
+    const state = this.built('update_step');
+    const index = state.indexOf(variable);
+    const { program, stages } = this.#stepsOfOne(state, index);
+    const before = this.#working;
+    this.#working = true;
+    try {
+      if (this.#stepping && gradient === state.preparedOf(index)) program.arrays[index] = gradient;
+      else gatherGradients(this.#driver.who, state, program.arrays, [gradient], [variable]);
+      this.#setUpdate(state, stages, rate ?? this.#driver.rate());
+      state.checkIdle(); // functions of the caller's have run
+      program.run();
+    } finally {
+      program.arrays.fill(null, 0, state.variables.length);
+      this.#working = before;
+    }
+  }
+
+  /** Runs `part`, which changes the numbers of the optimizer, and puts them back. */
+  keeping<R>(part: () => R): R {
+    const { counter, norm } = this;
+    const running = this.#running;
+    const state = this.built('stateless_apply');
+    const kept = this.#snapshot(state);
+    try {
+      return part();
+    } finally {
+      kept.restore();
+      this.counter = counter;
+      this.norm = norm;
+      this.#running = running;
+    }
+  }
+
+  checkOpen(): void {
+    const { who, name } = this.#driver;
+    if (this.#disposed) throw stateError('ERR_OPT_DISPOSED', `${who} "${name}" has been disposed of`);
+  }
+
+  /** Throws while a step runs, here or in another optimizer with the same variables, or a function of the caller's in one. */
+  checkIdle(method: string): void {
+    this.checkOpen();
+    this.checkAlone(method);
+    this.queue.checkIdle(this.#driver.who, method);
+    this.#state?.checkIdle();
+  }
+
+  checkAlone(method: string): void {
+    if (this.#working)
+      throw stateError(
+        'ERR_OPT_BUSY',
+        `${this.#driver.who}.${method} expects not to be called by a function in the middle of a step`,
+      );
+  }
+
+  built(method: string): State {
+    if (this.#state !== undefined) return this.#state;
+    throw stateError(
+      'ERR_OPT_NOT_BUILT',
+      `${this.#driver.who}.${method} expects build(variables) or a first apply(gradients, variables) before it`,
+    );
+  }
+
+  /** Runs a part of a step that calls functions of the caller's. */
+  #alone<R>(part: () => R): R {
+    this.#working = true;
+    try {
+      return part();
+    } finally {
+      this.#working = false;
+    }
+  }
+
+  #setRunning(value: number): void {
+    this.#running = runningNumbers(this.#state?.dtypes ?? [], this.#arithmetics, ({ round }) => round(value));
+  }
+
+  /** The program of a step and its passes by stage. */
+  #steps(state: State, own: boolean): Steps {
+    const made = own ? this.#own : this.#brought;
+    if (made !== undefined) return made;
+    const { settings } = this.#driver;
+    const steps = state.program((variable) => settings.weight_decay !== null && !this.#excluded(variable), own);
+    configureStages(steps.stages, settings);
+    if (own) this.#own = steps;
+    else this.#brought = steps;
+    return steps;
+  }
+
+  #stepsOfOne(state: State, index: number): Steps {
+    const steps = this.#single.get(index) ?? state.programOfOne(index, this.#driver.settings);
+    this.#single.set(index, steps);
+    return steps;
+  }
+
+  /** Computes the numbers of the next step. */
+  #setStages(state: State, stages: Stages): Numbers {
+    const { settings } = this.#driver;
+    const updates = updatesAt(this.counter, settings);
+    const rate = updates ? this.#driver.rate() : undefined;
+    setAccumulation(stages, settings, updates);
+    const running = rate === undefined ? this.#running : this.#setUpdate(state, stages, rate);
+    if (!updates) for (const pass of stages.update) pass.rest();
+    setAverages(stages, settings, updatesAfter(this.counter, settings));
+    return { running, rate };
+  }
+
+  /** Returns what carries over to the step after this one. */
+  #setUpdate(state: State, { update }: Stages, rate: number): RunningNumbers {
+    const carried = this.#driver.running();
+    const hyper = this.#driver.hyper();
+    const step = updatesAfter(this.counter, this.#driver.settings) + 1;
+    let running = this.#running;
+    if (carried)
+      running = runningNumbers(state.dtypes, this.#arithmetics, (arithmetic, dtype) =>
+        carried.next(this.#running[dtype], hyper, step, arithmetic),
+      );
+    for (const pass of update) {
+      const arithmetic = this.#arithmetics[pass.dtype];
+      const moment = { step, learning_rate: arithmetic.round(rate), running: running[pass.dtype] };
+      pass.set(pass.rule === 'prepare' ? {} : this.#driver.scalars(hyper, moment, arithmetic), rate, step);
+    }
+    return running;
+  }
+
+  /** The step has happened: it counts even if a constraint throws. */
+  #finish(
+    state: State,
+    arrays: (AnyArray | null)[],
+    own: boolean,
+    { running }: Numbers,
+    skipped: readonly Variable[],
+  ): number {
+    this.#running = running;
+    if (skipped.length > 0) this.#warnOf(skipped);
+    this.counter++;
+    try {
+      const { variables } = state;
+      for (let i = 0; i < variables.length; i++) {
+        const variable = variables[i] as Variable;
+        if (variable.constraint !== null && (own || arrays[i] !== null)) constrain(variable);
+      }
+    } finally {
+      if (!own) arrays.fill(null, 0, state.variables.length); // keeps no array of the caller's alive
+    }
+    return this.counter;
+  }
+
+  #warnOf(skipped: readonly Variable[]): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    const paths = skipped.map(({ path }) => `"${path}"`).join(', ');
+    process.emitWarning(`${this.#driver.who}: gradients do not exist for variables ${paths}; they stay as they are`);
+  }
+}
+
+function constrain(variable: Variable): void {
+  const result = variable.constraint?.(variable.value);
+  if (result !== undefined) variable.assign(result);
+}
+
+const isEmpty = (list: readonly unknown[] | undefined): boolean => Array.isArray(list) && list.length === 0;
