@@ -23,13 +23,16 @@ export interface Field<V, R extends boolean = boolean> {
   readonly transient?: boolean;
 }
 
+/** Hyper-parameters by name. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the one place where fields of every type meet
 export type Fields = Readonly<Record<string, Field<any>>>;
+/** What an instance has of them. */
 export type Values<F extends Fields> = { readonly [K in keyof F]: F[K] extends Field<infer V> ? V : never };
 type RequiredKeys<F extends Fields> = { [K in keyof F]: F[K]['required'] extends true ? K : never }[keyof F];
 type AliasesOf<F extends Fields> = {
   [K in keyof F]: F[K] extends { readonly aliases: readonly (infer A extends string)[] } ? A : never;
 }[keyof F];
+/** What its constructor takes. */
 export type Options<F extends Fields> = { readonly [K in RequiredKeys<F>]: Values<F>[K] } & {
   readonly [K in Exclude<keyof F, RequiredKeys<F>>]?: Values<F>[K] | undefined;
 } & { readonly [A in AliasesOf<F>]?: number };

@@ -44,6 +44,7 @@ import { configOf, fromConfig, type CustomObjects } from './serialization.ts';
 import type { Initial, Layout, Trainable } from './state.ts';
 import { updatesAfter, type Hyper, type Moment, type Running } from './step.ts';
 import { swapValues } from './swap.ts';
+import { checkList } from './trainables.ts';
 import { Variable } from './variable.ts';
 import { copyOf, exclusion, setWeights, type Exclusion, type Weight, type WeightArray } from './weights.ts';
 
@@ -429,7 +430,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
     name: string | readonly string[],
     { initializer = 'zeros' }: { readonly initializer?: Initializer | readonly Initializer[] } = {},
   ): Variable[] | Variable[][] {
-    const names = checkNames(`${this.#who}.add_optimizer_variables`, name, initializer);
+    const who = `${this.#who}.add_optimizer_variables`;
+    checkList(who, trainable_variables);
+    const names = checkNames(who, name, initializer);
     const rows = trainable_variables.map((variable) =>
       names.map(([one, first]) =>
         this.add_variable_from_reference(variable, { name: one, initializer: first as Initializer }),
