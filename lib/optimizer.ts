@@ -45,8 +45,8 @@ import type { Initial, Layout, Trainable } from './state.ts';
 import { updatesAfter, type Hyper, type Moment, type Running } from './step.ts';
 import { swapValues } from './swap.ts';
 import { checkList } from './trainables.ts';
-import { Variable } from './variable.ts';
-import { copyOf, exclusion, setWeights, type Exclusion, type Weight, type WeightArray } from './weights.ts';
+import { Variable, type Numbers } from './variable.ts';
+import { addTo, copyOf, exclusion, setWeights, type Exclusion, type Weight, type WeightArray } from './weights.ts';
 
 // eslint-disable-next-line @typescript-eslint/no-unused-vars -- merged with the class, which has the parameter
 export interface Optimizer<F extends Fields = Fields> extends CommonValues {}
@@ -175,6 +175,18 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
   set learning_rate(value: LearningRate) {
     this.#rate = replacedRate(this.#who, this.#rate, value);
+  }
+
+  /**
+   * Refused: its name is `learning_rate`.
+   *
+   * @throws TypeError `ERR_OPT_CONFIG_TYPE`
+   */
+  get lr(): never {
+    throw typeError('ERR_OPT_CONFIG_TYPE', `${this.#who} expects learning_rate to be read, got lr`);
+  }
+  set lr(_: never) {
+    throw typeError('ERR_OPT_CONFIG_TYPE', `${this.#who} expects learning_rate to be set, got lr`);
   }
 
   /** L2 norm of all gradients of the last step together, before clipping; null if that step computed no norm. */
@@ -401,9 +413,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   add_variable_from_reference(reference_variable: Trainable, options: ReferenceSettings = {}): Variable {
     const who = `${this.#who}.add_variable_from_reference`;
-    this.#engine.checkOpen();
-    const known = this.#engine.state?.find(reference_variable);
-    const reference = known ?? checkReference(who, reference_variable);
+    const reference = this.#variableOf('add_variable_from_reference', reference_variable);
     return this.#track(addedFromReference(who, this.name, reference, options));
   }
 
@@ -445,6 +455,31 @@ export abstract class Optimizer<F extends Fields = Fields> {
   #track(variable: Variable): Variable {
     this.#engine.tracked.push(variable);
     return variable;
+  }
+
+  /**
+   * Overwrites a variable, of the model's or of the optimizer's.
+   *
+   * @param value as many numbers as it has elements
+   * @throws as `Variable.assign`; Error `ERR_OPT_UNKNOWN_VARIABLE` for an array that the optimizer was not built with
+   */
+  assign(variable: Trainable, value: Numbers | Variable): void {
+    this.#variableOf('assign', variable).assign(value);
+  }
+
+  /** Adds numbers to a variable, element by element; otherwise as `assign`. */
+  assign_add(variable: Trainable, value: Numbers | Variable): void {
+    addTo(this.#variableOf('assign_add', variable), value, 1);
+  }
+
+  /** Subtracts numbers from a variable, element by element; otherwise as `assign`. */
+  assign_sub(variable: Trainable, value: Numbers | Variable): void {
+    addTo(this.#variableOf('assign_sub', variable), value, -1);
+  }
+
+  #variableOf(method: string, variable: unknown): Variable {
+    this.#engine.checkOpen();
+    return this.#engine.state?.find(variable) ?? checkReference(`${this.#who}.${method}`, variable);
   }
 
   /**

@@ -14,6 +14,15 @@ export type WeightArray = FloatArray | BigInt64Array;
 /** The values of a variable as they are now. */
 export const copyOf = (variable: Variable): WeightArray => (Variable.storageOf(variable).value() as FloatArray).slice();
 
+/** Adds `sign` times numbers to a variable, element by element. */
+export function addTo(variable: Variable, value: unknown, sign: 1 | -1): void {
+  const { length } = Variable.storageOf(variable);
+  const numbers = checkNumbers(`"${variable.path}"`, value, length);
+  const sum = Float64Array.from(variable.value, Number);
+  for (let i = 0; i < length; i++) sum[i] = (sum[i] as number) + sign * (numbers[i] as number);
+  variable.assign(sum);
+}
+
 /** Writes one weight into each variable, after all have been checked. */
 export function setWeights(who: string, variables: readonly Variable[], weights: unknown): void {
   if (!Array.isArray(weights))

@@ -298,6 +298,42 @@ describe('update', () => {
   });
 });
 
+describe('assign, assign_add and assign_sub', () => {
+  it('write into variables of the model and of the optimizer, and arrays it was built with', () => {
+    const [v, array] = [new Variable([1, 2]), Float32Array.of(3)];
+    const optimizer = new SGD({ momentum: 0.9 });
+    optimizer.build([v, array]);
+    const slot = optimizer.variables[2] as Variable;
+    optimizer.assign(slot, [5, 6]);
+    optimizer.assign_add(v, slot);
+    optimizer.assign_sub(array, [0.5]);
+    assert.deepEqual([...v.value, ...slot.value, ...array], [6, 8, 5, 6, 2.5]);
+  });
+  it('refuse what does not fit', async () => {
+    const v = new Variable([1, 2]);
+    const optimizer = new SGD();
+    optimizer.build([v]);
+    for (const method of ['assign', 'assign_add', 'assign_sub'] as const) {
+      const rows = [
+        [v, [1], 'ERR_OPT_LENGTH', /expects 2 elements, got 1/],
+        [v, 3, 'ERR_OPT_ARRAY_TYPE', /got 3/],
+        [v, [1, 'x'], 'ERR_OPT_ARRAY_TYPE', /expects numbers, got "x" at index 1/],
+        [3, [1], 'ERR_OPT_ARRAY_TYPE', new RegExp(`SGD.${method} expects a Variable`)],
+        [new Float32Array(2), [1, 2], 'ERR_OPT_ARRAY_TYPE', /an array that the optimizer was built with/],
+        [optimizer.variables[0], [1], 'ERR_OPT_READ_ONLY', /read-only/],
+      ] as const;
+      for (const [variable, value, code, message] of rows)
+        await refused(optimizer, [v], () => optimizer[method](variable as Variable, value as never), code, message);
+    }
+  });
+});
+
+it('lr of an optimizer is refused, to read and to set', () => {
+  const optimizer = new SGD() as { lr: number };
+  assert.match(String(thrown(() => optimizer.lr)?.message), /SGD expects learning_rate to be read, got lr/);
+  assert.match(String(thrown(() => (optimizer.lr = 1))?.message), /SGD expects learning_rate to be set, got lr/);
+});
+
 describe('variables of an optimizer', () => {
   it("are added with Keras's names, after those it has", () => {
     const v = new Variable(new Float64Array([1, 2]), { name: 'dense/kernel', shape: [1, 2] });
