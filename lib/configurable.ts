@@ -172,6 +172,14 @@ export function ownEntries(value: Config): [string, unknown][] {
   return Object.keys(value).map((key) => [key, value[key]]);
 }
 
+/** The arguments of a constructor with other defaults: what is given wins. It says itself what is wrong with the rest. */
+export function withDefaults(defaults: Config, args: readonly unknown[]): readonly unknown[] {
+  const [options = {}, ...rest] = args;
+  if (!isPlainObject(options)) return args;
+  const given = ownEntries(options).filter(([, value]) => value !== undefined);
+  return [{ ...defaults, ...Object.fromEntries(given) }, ...rest];
+}
+
 /** Checks options against fields and fills in the defaults. Reads every option once; keeps nothing of the given object. */
 export function readOptions<F extends Fields>(who: string, fields: F, args: readonly unknown[]): Values<F> {
   const [options = {}] = args;
@@ -198,11 +206,14 @@ function nameOf(who: string, fields: Fields, key: string): string {
 
 function readField(who: string, name: string, field: Field<unknown>, given: ReadonlyMap<string, unknown>): unknown {
   if (!given.has(name)) {
-    if (field.required) throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects ${name}, ${field.expects}, got nothing`);
+    if (field.required) throw notGiven(who, name, field);
     return field.default;
   }
   return checkField(who, name, field, given.get(name));
 }
+
+export const notGiven = (who: string, name: string, field: Field<unknown>): TypeError =>
+  typeError('ERR_OPT_CONFIG_TYPE', `${who} expects ${name}, ${field.expects}, got nothing`);
 
 /** The value as it is kept, or an error that says who expects what, and what came. */
 export function checkField<V>(who: string, name: string, field: Field<V>, value: unknown): V {

@@ -1,8 +1,20 @@
 import type { Arithmetic } from '../arithmetic.ts';
-import { fraction, nonNegative, orCallable, refused, type Field, type Values } from '../configurable.ts';
+import {
+  classNameOf,
+  fraction,
+  isPlainObject,
+  nonNegative,
+  notGiven,
+  orCallable,
+  refused,
+  withDefaults,
+  type Field,
+  type Options,
+  type Values,
+} from '../configurable.ts';
 import { Optimizer } from '../optimizer.ts';
 import type { Hyper, Moment, Running } from '../step.ts';
-import { common } from './common.ts';
+import { common, type LearningRate } from './common.ts';
 
 const momentumDecay: Field<number | 'Infinity', false> = {
   required: false,
@@ -30,18 +42,64 @@ export interface Nadam extends Omit<Values<typeof own>, 'momentum_decay' | 'deca
   readonly momentum_decay: number;
 }
 
+/** Nadam or an heir of it that takes Nadam's options. */
+type NadamClass = new (options: Options<typeof fields>) => Nadam;
+type Rated<C extends NadamClass> = ConstructorParameters<C>[0] & { readonly learning_rate: LearningRate };
+
 /**
  * Adam with Nesterov momentum, openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ. The momentum warms up:
  * `u_t = beta_1 (1 - 0.5 * 0.96 ** (momentum_decay * t))`. Source: keras/src/optimizers/nadam.py.
  *
  * `momentum_decay` is an extension: 1 is Keras, 0.004 is PyTorch's NAdam and Keras's legacy one, Infinity (in a config
- * "Infinity") is optax's, which has no warm-up. At 1 it is not in the config, so that Keras reads it.
+ * "Infinity") is optax's, which has no warm-up. At 1 it is not in the config, so that Keras reads it. `Nadam.keras2_legacy`,
+ * `Nadam.pytorch` and `Nadam.optax` have their other defaults too: docs/nadam.md.
  *
  * @example new Nadam({ learning_rate: 0.001, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 })
  */
 export class Nadam extends Optimizer<typeof fields> {
   static override readonly fields = fields;
   static readonly className: string = 'Nadam';
+
+  /**
+   * The Nadam that `tf.keras` had by default up to 2.10, later `optimizers.legacy.Nadam`: `momentum_decay` is 0.004 (there
+   * `schedule_decay`). There schedules are refused, an `epsilon` of 0 becomes 1e-7, and there is no `weight_decay`.
+   * Source: keras/optimizers/optimizer_v2/nadam.py of Keras 2.9.
+   *
+   * @param args the options of the class, which win over the preset's
+   * @throws TypeError, RangeError as the constructor
+   * @example Nadam.keras2_legacy({ learning_rate: 0.002 })
+   */
+  static keras2_legacy<C extends NadamClass>(this: C, ...args: ConstructorParameters<C>): InstanceType<C> {
+    return make(this, withDefaults({ momentum_decay: 0.004 }, args));
+  }
+
+  /**
+   * PyTorch's NAdam: `learning_rate` 0.002, `epsilon` 1e-8, `momentum_decay` 0.004. Keras 1 had the same. `weight_decay` is
+   * Keras's here, PyTorch's with `decoupled_weight_decay`; its default adds `weight_decay * p` to the gradient. There the
+   * product of momenta is float32 also for float64 parameters. Source: torch/optim/nadam.py.
+   *
+   * @param args the options of the class, which win over the preset's
+   * @throws TypeError, RangeError as the constructor
+   * @example Nadam.pytorch({ weight_decay: 0.01 })
+   */
+  static pytorch<C extends NadamClass>(this: C, ...args: ConstructorParameters<C>): InstanceType<C> {
+    return make(this, withDefaults({ learning_rate: 0.002, epsilon: 1e-8, momentum_decay: 0.004 }, args));
+  }
+
+  /**
+   * optax's nadam, and with `weight_decay` (there 1e-4 by default) its nadamw: `epsilon` 1e-8, `momentum_decay` Infinity,
+   * which is a constant momentum. Source: optax/_src/alias.py.
+   *
+   * @param args the options of the class, which win over the preset's; `learning_rate` has no default
+   * @throws TypeError `ERR_OPT_CONFIG_TYPE` without `learning_rate`; TypeError, RangeError as the constructor
+   * @example Nadam.optax({ learning_rate: 0.001 })
+   */
+  static optax<C extends NadamClass>(this: C, ...args: [options: Rated<C>]): InstanceType<C> {
+    const filled = withDefaults({ epsilon: 1e-8, momentum_decay: Infinity }, args);
+    if (isPlainObject(filled[0]) && filled[0].learning_rate === undefined)
+      throw notGiven(`${classNameOf(this)}.optax`, 'learning_rate', fields.learning_rate);
+    return make(this, filled);
+  }
 
   protected override get rule(): string {
     return 'nadam';
@@ -86,3 +144,6 @@ export class Nadam extends Optimizer<typeof fields> {
     return sub(1, mul(0.5, pow(round(0.96), mul(round(this.momentum_decay), round(step)))));
   }
 }
+
+const make = <C extends NadamClass>(cls: C, args: readonly unknown[]) =>
+  new cls(...(args as [never])) as InstanceType<C>;
