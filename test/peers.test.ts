@@ -2,7 +2,7 @@
 // classes with other options.
 import { assert } from 'chai';
 
-import { deserialize, type Optimizer, type Variable } from '../lib/index.ts';
+import { Adam, Nadam, type Optimizer, type Variable } from '../lib/index.ts';
 import type { Dtype } from '../lib/native.ts';
 import {
   distance,
@@ -16,44 +16,44 @@ import {
   type Run,
 } from './golden.ts';
 
-type Args = Readonly<Record<string, unknown>>;
-
-/** Our class and options for a case of a peer's, and how its gradient is made of the recorded one. */
+/** Our optimizer for a case of a peer's, and how its gradient is made of the recorded one. */
 interface Translation {
-  readonly class_name: string;
-  readonly config: Args;
+  /** For update `t`; one of Nadam's family is the same for all. */
+  readonly make: (t: number) => Optimizer;
   /** PyTorch's coupled weight decay, g + decay p, which Keras does not have. */
   readonly coupled?: number;
   readonly maximize?: boolean;
 }
 
+type Numbers = Readonly<Record<string, number | undefined>>; // undefined: the default of our class or preset
+
+/** Their epsilon stands beside the corrected root, Keras's beside the uncorrected one, where it must shrink with it. */
+function adam({ epsilon = 1e-8, beta_2 = 0.999, ...config }: Numbers, amsgrad?: unknown): Translation['make'] {
+  const hat = (t: number) => epsilon * Math.sqrt(1 - beta_2 ** t);
+  return (t) => Adam.from_config({ ...config, beta_2, epsilon: hat(t), amsgrad });
+}
+
 function fromTorch({ class: name, args }: Case): Translation {
-  const { lr, betas, eps = 1e-8, weight_decay = name === 'AdamW' ? 0.01 : 0, amsgrad, maximize } = args;
-  const [beta_1, beta_2] = (betas ?? [0.9, 0.999]) as number[];
-  const decoupled = name === 'AdamW' || args.decoupled_weight_decay === true;
-  const config = {
-    learning_rate: lr ?? (name === 'NAdam' ? 2e-3 : 1e-3),
-    beta_1,
-    beta_2,
-    epsilon: eps,
-    weight_decay: decoupled ? weight_decay : null,
-    ...(name === 'NAdam' ? { momentum_decay: args.momentum_decay ?? 0.004 } : { amsgrad: amsgrad ?? false }),
-  };
-  const class_name = name === 'NAdam' ? 'Nadam' : 'Adam';
-  return { class_name, config, coupled: decoupled ? 0 : Number(weight_decay), maximize: maximize === true };
+  const { lr, eps, momentum_decay, weight_decay = name === 'AdamW' ? 0.01 : 0 } = args as Numbers;
+  const { betas = [], amsgrad, maximize, decoupled_weight_decay = name === 'AdamW' } = args;
+  const [beta_1, beta_2] = betas as number[];
+  const [decay, coupled] = decoupled_weight_decay ? [weight_decay, 0] : [undefined, weight_decay];
+  const config = { learning_rate: lr, beta_1, beta_2, epsilon: eps, weight_decay: decay };
+  const make = name === 'NAdam' ? () => Nadam.pytorch({ ...config, momentum_decay }) : adam(config, amsgrad);
+  return { make, coupled, maximize: maximize === true };
 }
 
 function fromOptax({ class: name, args }: Case): Translation {
-  const { learning_rate, b1 = 0.9, b2 = 0.999, eps = 1e-8, weight_decay = null } = args;
+  const { learning_rate = NaN, b1, b2, eps, weight_decay } = args as Numbers;
   const config = { learning_rate, beta_1: b1, beta_2: b2, epsilon: eps, weight_decay };
-  const nadam = name.startsWith('nadam');
-  return { class_name: nadam ? 'Nadam' : 'Adam', config: nadam ? { ...config, momentum_decay: 'Infinity' } : config };
+  return { make: name.startsWith('nadam') ? () => Nadam.optax(config) : adam(config) };
 }
 
 function fromKeras2({ class: name, args }: Case): Translation {
-  const { schedule_decay = 0.004, ...rest } = args as Record<string, unknown>;
-  if ('clipnorm' in rest) delete rest.clipvalue; // Keras 2.9 ignores it beside clipnorm, Keras 3 refuses the pair
-  return { class_name: 'Nadam', config: name === 'legacy' ? { ...rest, momentum_decay: schedule_decay } : rest };
+  const { schedule_decay, clipvalue, ...config } = args as Numbers;
+  if (name === 'legacy') return { make: () => Nadam.keras2_legacy({ ...config, momentum_decay: schedule_decay }) };
+  // Keras 2.9 ignores clipvalue beside clipnorm, Keras 3 refuses the pair
+  return { make: () => Nadam.from_config('clipnorm' in config ? config : { ...config, clipvalue }) };
 }
 
 const peers = [
@@ -63,20 +63,15 @@ const peers = [
   { file: 'keras2-nadam', translate: fromKeras2, without: ['use_ema'] },
 ];
 
-/**
- * Their epsilon stands beside Adam's corrected root, Keras's beside the uncorrected one, where it must shrink with it: for
- * each step an optimizer with the epsilon of that step, which takes over the state of the one before.
- */
+/** For each step an Adam with the epsilon of that step, which takes over the state of the one before. */
 function optimizerAt(
   t: number,
-  { class_name, config }: Translation,
+  { make }: Translation,
   before: Optimizer | undefined,
   variables: Variable[],
 ): Optimizer {
-  if (class_name !== 'Adam' && before !== undefined) return before;
-  const { epsilon, beta_2 } = config as { readonly epsilon: number; readonly beta_2: number };
-  const hat = class_name === 'Adam' ? { epsilon: epsilon * Math.sqrt(1 - beta_2 ** t) } : {};
-  const optimizer = deserialize({ class_name, config: { ...config, ...hat } }) as Optimizer;
+  if (before instanceof Nadam) return before;
+  const optimizer = make(t);
   optimizer.build(variables);
   if (before !== undefined) optimizer.set_weights(before.variables);
   return optimizer;
