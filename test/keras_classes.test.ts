@@ -78,4 +78,14 @@ describe("Keras's own tests, for each class:", () => {
     close(tenth?.[0] ?? [], whole?.[0]?.map((x) => x / 10) ?? []);
     assert.closeTo(whole?.[0]?.[0] ?? 0, -0.5, 1e-6);
   });
+
+  it('ScheduleFreeAdamW decays its variables, but none that is excluded', () => {
+    const [decayed, excluded] = [new Variable([2]), new Variable([2])];
+    const optimizer = new ScheduleFreeAdamW({ learning_rate: 1, weight_decay: 0.004 });
+    optimizer.exclude_from_weight_decay({ var_list: [excluded] });
+    // the first step ends at its new point, wherever the average of the points before it was
+    for (let step = 0; step < 2; step++) optimizer.apply([[0], [0]], [decayed, excluded]);
+    assert.isBelow(decayed.value[0] as number, 1.999);
+    close(excluded.value, [2]);
+  });
 });
