@@ -1,0 +1,92 @@
+// docs/keras.md and docs/keras-tests.md name tests and defaults: they are there, and they are true. A link into test/ has a
+// test's title as its text, in which "..." stands for any text.
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+import { assert } from 'chai';
+
+import type { Fields } from '../lib/configurable.ts';
+import { common } from '../lib/optimizers/common.ts';
+import { classes } from './optimizers.ts';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const pages = ['keras', 'keras-tests'].map((name) => readFileSync(here(`../docs/${name}.md`), 'utf8'));
+const [keras, kerasTests] = pages as [string, string];
+
+/** The cells of each row of the tables under the headings that match; the heads and the rules under them are left out. */
+function rowsUnder(page: string, heading: RegExp): string[][] {
+  const sections = page.split(/^(?=##+ )/m).filter((section) => heading.test(section.split('\n', 1)[0] ?? ''));
+  const tables = sections.flatMap((section) => section.match(/(?:^\|.*\n)+/gm) ?? []);
+  const lines = tables.flatMap((table) => table.trim().split('\n').slice(2));
+  return lines.map((line) => line.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim())); // prettier-ignore
+}
+
+const links = (text: string) =>
+  [...text.matchAll(/\[((?:[^[\]]|\[[^\]]*\])+)\]\(\.\.\/test\/([\w./]+)\)/g)].map(([, title = '', file = '']) => ({
+    file,
+    title: title.replaceAll('\\', ''),
+  }));
+const patternOf = (title: string): RegExp =>
+  new RegExp(`^${title.split('...').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.*')}$`); // prettier-ignore
+
+/** Titles by file, with and without those of the suites around them, of all test files: mocha has read every one before it runs the first. */
+function titlesOf(test: Mocha.Runnable | undefined): Map<string, string[]> {
+  let suite = test?.parent;
+  while (suite?.parent) suite = suite.parent;
+  const titles = new Map<string, string[]>();
+  suite?.eachTest((each) => {
+    titles.set(each.file ?? '', [...(titles.get(each.file ?? '') ?? []), each.title, each.fullTitle()]);
+  });
+  return titles;
+}
+
+describe('the pages about Keras', () => {
+  it('name tests that exist', function () {
+    const titles = titlesOf(this.test);
+    const named = pages.flatMap(links);
+    assert.isAbove(named.length, 80);
+    const missing = named.filter(({ file, title }) => {
+      const path = here(file);
+      assert.isTrue(existsSync(path), path);
+      return !titles.get(path)?.some((text) => patternOf(title).test(text));
+    });
+    assert.deepEqual(missing, []);
+  });
+
+  it('have a test or a reason in every row', () => {
+    const tables = [
+      [rowsUnder(kerasTests, /./), 45],
+      [rowsUnder(keras, /Kept|Bugs/), 20],
+    ] as const;
+    for (const [rows, least] of tables) {
+      assert.isAtLeast(rows.length, least);
+      for (const row of rows) assert.isTrue(links(row.join()).length > 0 || (row.at(-1) ?? '') !== '', row.join(' | '));
+    }
+  });
+
+  /** The first two columns of the tables there: options, and what "here" says of them, the default first. */
+  const check = (heading: RegExp, expected: readonly (readonly [string, Fields[string]])[]): void => {
+    const cells = rowsUnder(keras, heading).filter(([name]) => name !== '');
+    const listed = cells.map(([name = '', ours = '']) => `${name} ${ours.split(/[,;: ]/, 1)[0]}`);
+    assert.sameMembers(
+      listed,
+      expected.map(([name, field]) => `\`${name}\` ${field.default}`),
+    );
+  };
+  const shared = Object.entries(common(0)).filter(([name]) => name !== 'learning_rate');
+
+  it('list the options that every optimizer has, with their defaults', () => {
+    check(/^## Options of every/, shared);
+  });
+  for (const cls of classes)
+    it(`list the options of ${cls.className}, with their defaults`, () => {
+      const { fields } = cls as unknown as { readonly fields: Fields };
+      const parent = Object.getPrototypeOf(cls) as { readonly fields?: Fields };
+      const inherited = (name: string) =>
+        parent.fields === undefined ? shared.some(([other]) => other === name) : parent.fields[name] === fields[name];
+      check(
+        new RegExp(`^### ${cls.className}$`),
+        Object.entries(fields).filter(([name]) => !inherited(name)),
+      );
+    });
+});
