@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
 
 import type { Fields } from '../lib/configurable.ts';
+import { Optimizer } from '../lib/index.ts';
 import { common } from '../lib/optimizers/common.ts';
 import { classes } from './optimizers.ts';
 
@@ -64,6 +65,14 @@ describe('the pages about Keras', () => {
     }
   });
 
+  it('list every public method and property of an optimizer', () => {
+    const listed = rowsUnder(keras, /^## Methods/).flatMap(([names = '']) => names.match(/(?<=`)\w+/g) ?? []);
+    const forHeirs = ['constructor', '_get_variable_index', 'rule', 'blocks', 'initial', 'scalars', 'running'];
+    const members = Object.getOwnPropertyNames(Optimizer.prototype).filter((name) => !forHeirs.includes(name));
+    assert.isAtLeast(members.length, 20);
+    assert.includeMembers(listed, members);
+  });
+
   /** The first two columns of the tables there: options, and what "here" says of them, the default first. */
   const check = (heading: RegExp, expected: readonly (readonly [string, Fields[string]])[]): void => {
     const cells = rowsUnder(keras, heading).filter(([name]) => name !== '');
@@ -73,7 +82,8 @@ describe('the pages about Keras', () => {
       expected.map(([name, field]) => `\`${name}\` ${field.default}`),
     );
   };
-  const shared = Object.entries(common(0)).filter(([name]) => name !== 'learning_rate');
+  const options = (all: Fields) => Object.entries(all).filter(([, { transient }]) => transient !== true);
+  const shared = options(common(0)).filter(([name]) => name !== 'learning_rate');
 
   it('list the options that every optimizer has, with their defaults', () => {
     check(/^## Options of every/, shared);
@@ -86,7 +96,7 @@ describe('the pages about Keras', () => {
         parent.fields === undefined ? shared.some(([other]) => other === name) : parent.fields[name] === fields[name];
       check(
         new RegExp(`^### ${cls.className}$`),
-        Object.entries(fields).filter(([name]) => !inherited(name)),
+        options(fields).filter(([name]) => !inherited(name)),
       );
     });
 });
