@@ -1,7 +1,19 @@
 // What all charts share: the frame, the colours, dark where the reader's system is, and the marks.
 
-export type Color =
-  'blue' | 'orange' | 'green' | 'purple' | 'red' | 'teal' | 'pink' | 'brown' | 'lime' | 'indigo' | 'grey';
+export const colors = [
+  'blue',
+  'orange',
+  'green',
+  'purple',
+  'red',
+  'teal',
+  'pink',
+  'brown',
+  'lime',
+  'indigo',
+  'grey',
+] as const;
+export type Color = (typeof colors)[number];
 
 export interface Head {
   readonly title: string;
