@@ -1,5 +1,5 @@
-// What happened at every step and after every epoch, and its chart.
-import { lineChart, type Panel, type Point } from '../charts/lines.ts';
+// What happened at every step and after every epoch.
+import type { Point } from '../charts/lines.ts';
 import type { Score } from './network.ts';
 
 interface Epoch {
@@ -7,82 +7,68 @@ interface Epoch {
   readonly test: Score;
 }
 
-export class History {
-  readonly #losses: Point[] = [];
-  readonly #rates: Point[] = [];
-  readonly #epochs: Epoch[] = [];
-  readonly #steps: number; // of an epoch
+const kUnknown: Score = { loss: NaN, accuracy: NaN };
 
-  constructor(steps: number) {
+/** Points are over epochs: 0.5 is the middle of the first one. */
+export class History {
+  /** The optimizer's class. */
+  readonly name: string;
+  /** Of every step, before it. */
+  readonly losses: Point[] = [];
+  readonly rates: Point[] = [];
+  /** From the beginning to the end of the last epoch, tests included. */
+  seconds = 0;
+  readonly #epochs: Epoch[] = [];
+  readonly #milliseconds: number[] = []; // of the optimizer's steps
+  readonly #steps: number; // of an epoch
+  readonly #start = performance.now();
+
+  constructor(name: string, steps: number) {
+    this.name = name;
     this.#steps = steps;
   }
 
-  addStep({ loss }: Score, learningRate: number): void {
-    const epoch = this.#losses.length / this.#steps;
-    this.#losses.push([epoch, loss]);
-    this.#rates.push([epoch, learningRate]);
+  /** @param milliseconds of the optimizer alone */
+  addStep({ loss }: Score, learningRate: number, milliseconds: number): void {
+    const epoch = this.losses.length / this.#steps;
+    this.losses.push([epoch, loss]);
+    this.rates.push([epoch, learningRate]);
+    this.#milliseconds.push(milliseconds);
   }
 
   addEpoch(train: Score, test: Score): void {
     this.#epochs.push({ train, test });
+    this.seconds = (performance.now() - this.#start) / 1000;
   }
 
-  /** After the last epoch. */
-  get testAccuracy(): number {
-    return this.#epochs.at(-1)?.test.accuracy ?? NaN;
+  /** Of the last epoch: mean over its training images as they came, and on the test images after it. */
+  get last(): Epoch {
+    return this.#epochs.at(-1) ?? { train: kUnknown, test: kUnknown };
   }
 
-  chart(title: string, subtitle: string): string {
-    return lineChart({ title, subtitle, x: 'epoch', panels: [this.#loss, this.#accuracy, this.#rate] });
+  get peakRate(): number {
+    return this.rates.reduce((peak, [, rate]) => Math.max(peak, rate), 0);
   }
 
-  get #loss(): Panel {
-    const train = smoothed(this.#losses);
-    const test = this.#perEpoch(({ test: { loss } }) => loss);
-    return {
-      title: 'Loss, logarithmic; faint: every step',
-      height: 220,
-      log: true,
-      series: [
-        { points: this.#losses, color: 'blue', look: 'faint' },
-        { points: train, color: 'blue', label: `training ${last(train).toFixed(3)}` },
-        { points: test, color: 'orange', look: 'dotted', label: `test ${last(test).toFixed(3)}` },
-      ],
-    };
+  /** Median of the optimizer's part of a step. */
+  get microseconds(): number {
+    const sorted = this.#milliseconds.toSorted((a, b) => a - b);
+    return 1000 * (sorted[Math.floor(sorted.length / 2)] ?? NaN);
   }
 
-  get #accuracy(): Panel {
-    const train = this.#perEpoch(({ train: { accuracy } }) => 100 * accuracy);
-    const test = this.#perEpoch(({ test: { accuracy } }) => 100 * accuracy);
-    return {
-      title: 'Accuracy in %',
-      height: 170,
-      series: [
-        { points: train, color: 'blue', look: 'dotted', label: `training ${last(train).toFixed(2)}` },
-        { points: test, color: 'orange', look: 'dotted', label: `test ${last(test).toFixed(2)}` },
-      ],
-    };
-  }
-
-  get #rate(): Panel {
-    const label = `${Number(last(this.#rates).toPrecision(2))}`;
-    return { title: 'Learning rate', height: 120, series: [{ points: this.#rates, color: 'green', label }] };
-  }
-
-  #perEpoch(value: (epoch: Epoch) => number): Point[] {
+  /** One point for each epoch, at its end. */
+  perEpoch(value: (epoch: Epoch) => number): Point[] {
     return this.#epochs.map((epoch, i) => [i + 1, value(epoch)]);
   }
-}
 
-const last = (points: readonly Point[]): number => points.at(-1)?.[1] ?? NaN;
-
-/** Exponentially weighted means over the last 100 or so; over fewer where there are not many. */
-function smoothed(points: readonly Point[]): Point[] {
-  const kept = 1 - 1 / Math.min(100, Math.max(5, points.length / 50));
-  let [total, weight] = [0, 0];
-  return points.map(([x, y]) => {
-    total = kept * total + y;
-    weight = kept * weight + 1;
-    return [x, total / weight];
-  });
+  /** Exponentially weighted means over the last 100 losses or so; over fewer where there are not many. */
+  get smoothedLosses(): Point[] {
+    const kept = 1 - 1 / Math.min(100, Math.max(5, this.losses.length / 50));
+    let [total, weight] = [0, 0];
+    return this.losses.map(([x, y]) => {
+      total = kept * total + y;
+      weight = kept * weight + 1;
+      return [x, total / weight];
+    });
+  }
 }

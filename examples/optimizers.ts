@@ -1,0 +1,39 @@
+// The optimizers by the names of the command line, and what they train this network with unless it says something else.
+import * as library from 'keras-optimizers';
+import { schedules, type Choice } from './schedules.ts';
+
+export interface Setting {
+  /** The highest one of the schedule. */
+  readonly rate: number;
+  /** A key of `schedules`. */
+  readonly schedule: string;
+}
+
+const kSchedule = 'exponential';
+
+/** docs/optimizers-on-mnist.md says how the rates were found. */
+const settings: Readonly<Record<string, Setting>> = {
+  sgd: { rate: 0.3, schedule: kSchedule },
+  adam: { rate: 0.003, schedule: kSchedule },
+  adamw: { rate: 0.003, schedule: kSchedule },
+  nadam: { rate: 0.003, schedule: kSchedule },
+};
+
+const isOptimizer = (value: unknown): boolean =>
+  typeof value === 'function' && value.prototype instanceof library.Optimizer;
+
+/** All that the library exports. */
+export const optimizers: readonly string[] = Object.entries(library).flatMap(([name, value]) =>
+  isOptimizer(value) ? [name.toLowerCase()] : [],
+);
+
+/** Of one of `optimizers`; for a name that the table does not have, the optimizer's own rate. */
+export const settingOf = (name: string): Setting =>
+  settings[name] ?? { rate: library.get(name).learning_rate, schedule: kSchedule };
+
+/** As `new Nadam({ learning_rate: new ExponentialDecay({ ... }) })`; `steps` of the whole training. */
+export function makeOptimizer(name: string, { rate, schedule }: Setting, steps: number): library.Optimizer {
+  const made = library.get(name);
+  made.learning_rate = (schedules[schedule] as Choice).make(rate, steps); // readOptions has checked both names
+  return made;
+}
