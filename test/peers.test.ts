@@ -1,8 +1,8 @@
-// The Nadam family beyond Keras 3: PyTorch's NAdam, Adam and AdamW, optax's, Keras 2.9's and the legacy Nadam are the same
-// classes with other options.
+// Beyond Keras 3 on TensorFlow: PyTorch's NAdam, Adam and AdamW, optax's, Keras 2.9's and the legacy Nadam are the same classes with
+// other options; and Keras on JAX.
 import { assert } from 'chai';
 
-import { Adam, Nadam, type Optimizer, type Variable } from '../lib/index.ts';
+import { Adam, Adamax, deserialize, Lion, Nadam, type Optimizer, type Variable } from '../lib/index.ts';
 import type { Dtype } from '../lib/native.ts';
 import {
   distance,
@@ -46,6 +46,9 @@ function fromTorch({ class: name, args }: Case): Translation {
 function fromOptax({ class: name, args }: Case): Translation {
   const { learning_rate = NaN, b1, b2, eps, weight_decay } = args as Numbers;
   const config = { learning_rate, beta_1: b1, beta_2: b2, epsilon: eps, weight_decay };
+  if (name === 'lion')
+    return { make: () => Lion.from_config({ weight_decay: 0.001, learning_rate, beta_1: b1, beta_2: b2 }) };
+  if (name === 'adamax') return { make: () => Adamax.from_config({ ...config, epsilon: 1e-8 }) };
   return { make: name.startsWith('nadam') ? () => Nadam.optax(config) : adam(config) };
 }
 
@@ -56,11 +59,17 @@ function fromKeras2({ class: name, args }: Case): Translation {
   return { make: () => Nadam.from_config('clipnorm' in config ? config : { ...config, clipvalue }) };
 }
 
+const fromKeras = ({ class: class_name, args: config }: Case): Translation => ({
+  make: () => deserialize({ class_name, config }) as Optimizer,
+});
+
 const peers = [
   { file: 'torch', translate: fromTorch, without: [] },
-  { file: 'optax', translate: fromOptax, without: ['lion', 'lamb', 'adamax'] }, // classes to come
+  { file: 'optax', translate: fromOptax, without: ['lamb'] }, // a class to come
   // Keras 2.9's average starts as a copy of the variable: another EMA than Keras 3's
   { file: 'keras2-nadam', translate: fromKeras2, without: ['use_ema'] },
+  // of ScheduleFreeAdamW what Keras means, which it does not compute on TensorFlow
+  { file: 'jax-backend', translate: fromKeras, without: [] },
 ];
 
 /** For each step an Adam with the epsilon of that step, which takes over the state of the one before. */
