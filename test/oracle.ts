@@ -53,6 +53,9 @@ const mean = (o: Operations, before: number, x: number, [rho = 0, rest = 0]: rea
 const rmspropIncrement = (o: Operations, g: number, variance: number, [, , rate = 0, epsilon = 0]: readonly number[]) =>
   o.div(o.mul(rate, g), o.sqrt(o.add(variance, epsilon)));
 
+const clamp = (o: Operations, x: number, limit: number): number =>
+  o.less(limit, x) ? limit : o.less(x, -limit) ? -limit : x;
+
 export const oracleRules: Readonly<Record<string, OracleRule>> = {
   sgd: (o, [p = 0, g = 0], [rate = 0]) => [o.sub(p, o.mul(g, rate))],
   sgd_momentum(o, [p = 0, g = 0, m = 0], [rate = 0, momentum = 0]) {
@@ -163,11 +166,7 @@ export function oracleElement(
   const o = operations[dtype];
   const [p = 0, g = 0, ...slots] = element;
   const scaled = o.div(o.mul(o.div(g, prelude.unscale), prelude.multiplier), prelude.divisor);
-  const gradient = o.less(prelude.limit, scaled)
-    ? prelude.limit
-    : o.less(scaled, -prelude.limit)
-      ? -prelude.limit
-      : scaled;
+  const gradient = clamp(o, scaled, prelude.limit);
   const { decay } = prelude;
   const decayed = decay ? o.sub(p, o.mul(o.mul(p, decay.weight_decay), decay.learning_rate)) : p;
   const neutral =
