@@ -29,6 +29,17 @@ function functionsOf(object: string): Map<string, string> {
   return new Map(parts.flatMap((part, i) => (i % 2 === 0 ? [[part, parts[i + 1] ?? ''] as const] : [])));
 }
 
+/** Builds a program of test/native and runs it: it prints what went wrong. */
+function checkProgram(name: string, architecture: readonly string[]): void {
+  const program = join(mkdtempSync(join(tmpdir(), `${name}-`)), name);
+  const flags = ['-std=c++17', '-O2', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', ...architecture];
+  execFileSync('g++', [...flags, here(`native/${name}.cpp`), '-o', program]);
+  const { stdout, status } = spawnSync(program, { encoding: 'utf8' });
+  rmSync(dirname(program), { recursive: true });
+  assert.equal(stdout, '');
+  assert.equal(status, 0);
+}
+
 // A loop's name: rule, dtype, preparation, decay, average, storage of the slots, way.
 const pattern = /::loop<.*Loop<(\w+), (\w+), \(Preparation\)(\d), \w+, \w+, \(Slots\)(\d)>, \(Way\)(\d)>/;
 
@@ -90,13 +101,11 @@ describe('the compiled kernels', () => {
       console.log('      not run: this processor has no FMA');
       this.skip();
     }
-    const program = join(mkdtempSync(join(tmpdir(), 'division-')), 'division');
-    const flags = ['-std=c++17', '-O2', '-mfma', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math'];
-    execFileSync('g++', [...flags, here('native/division.cpp'), '-o', program]);
-    const { stdout, status } = spawnSync(program, { encoding: 'utf8' });
-    rmSync(dirname(program), { recursive: true });
-    assert.equal(stdout, '');
-    assert.equal(status, 0);
+    checkProgram('division', ['-mfma']);
+  });
+  it('raise to a power as exactly as they say', function () {
+    this.timeout(120_000);
+    checkProgram('power', []);
   });
   it('share no symbol', () => {
     const result = spawnSync(here('symbols.sh'), Object.keys(registers).map(objectOf), { encoding: 'utf8' });
