@@ -5,6 +5,7 @@ import { Adagrad } from './optimizers/adagrad.ts';
 import { Adam } from './optimizers/adam.ts';
 import { Adamax } from './optimizers/adamax.ts';
 import { AdamW } from './optimizers/adamw.ts';
+import { Ftrl } from './optimizers/ftrl.ts';
 import { Lion } from './optimizers/lion.ts';
 import { Nadam } from './optimizers/nadam.ts';
 import { RMSprop } from './optimizers/rmsprop.ts';
@@ -36,6 +37,7 @@ registerBuiltins('keras.optimizers', [
   AdamW,
   Adamax,
   Nadam,
+  Ftrl,
   Lion,
   ScheduleFreeAdamW,
 ]);
@@ -59,7 +61,7 @@ registerBuiltins(
 );
 registerBuiltins('keras_optimizers', [PowerDecay, OneCycle, WarmUp, Sequential], 'keras_optimizers');
 
-export { Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop, ScheduleFreeAdamW, SGD };
+export { Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, Nadam, RMSprop, ScheduleFreeAdamW, SGD };
 export {
   CosineDecay,
   CosineDecayRestarts,

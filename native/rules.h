@@ -4,6 +4,7 @@
 #include "rules/adagrad.h"
 #include "rules/adam.h"
 #include "rules/adamax.h"
+#include "rules/ftrl.h"
 #include "rules/lion.h"
 #include "rules/nadam.h"
 #include "rules/rmsprop.h"
@@ -18,4 +19,5 @@ struct RuleList {
 
 using Rules =
     RuleList<Sgd, SgdMomentum, SgdNesterov, Rmsprop, RmspropMomentum, RmspropCentered, RmspropCenteredMomentum, Adagrad,
-             Adadelta, Adam, AdamAmsgrad, Adamax, Nadam, Lion, ScheduleFreeAdamW, Accumulate, Average, Copy, Zero, Prepare>;
+             Adadelta, Adam, AdamAmsgrad, Adamax, Nadam, Ftrl, FtrlPower, Lion, ScheduleFreeAdamW, Accumulate, Average, Copy,
+             Zero, Prepare>;

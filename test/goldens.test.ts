@@ -1,5 +1,5 @@
-// Keras 3.15.1's own numbers: every case of the goldens, in float32 to the bit where no norm and no schedule is involved,
-// in float64 against the exact formula.
+// Keras 3.15.1's own numbers: every case of the goldens, in float32 to the bit where no norm, no schedule and no power of an
+// element is involved, in float64 against the exact formula.
 import { assert } from 'chai';
 
 import { deserialize, serialize, type Optimizer } from '../lib/index.ts';
@@ -24,13 +24,15 @@ const files = classes.map(({ className }) => className.toLowerCase()).map((name)
 const isSparse = (c: Case): boolean => c.steps !== undefined;
 const hasNorm = ({ args }: Case): boolean => 'clipnorm' in args || 'global_clipnorm' in args;
 const hasSchedule = ({ args }: Case): boolean => typeof args.learning_rate === 'object';
+/** Ftrl's roots and powers: ours are rounded correctly, TensorFlow's not always. Everything to the power of 0 is 1. */
+const hasPower = ({ class: name, args }: Case): boolean => name === 'Ftrl' && args.learning_rate_power !== 0;
 /** Where a float32 sum has an order of its own, or the schedule is float64 here and float32 in Keras. */
-const isInexact = (c: Case): boolean => hasNorm(c) || hasSchedule(c);
+const isInexact = (c: Case): boolean => hasNorm(c) || hasSchedule(c) || hasPower(c);
 
 /**
  * The tolerance for what is not promised to the bit. Keras's own float32 may be off by |keras - exact|; another rounding of
  * a rate or a norm moves every step by a relative 1e-5 at most (optimizers.md 7), and the rounding of the variable by
- * 1/2 ulp a step adds up like a random walk, sqrt(t).
+ * 1/2 ulp a step adds up like a random walk, sqrt(t). Ftrl reaches 1.3e-7 of the distance, 5e-7 on wild gradients.
  */
 function checkClose(
   who: string,

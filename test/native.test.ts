@@ -70,9 +70,10 @@ describe('the compiled kernels', () => {
         const uses = (what: string): RegExp => new RegExp(`\\bv?${what}${suffix}\\s.*%${register}`);
         if (/Zero|Copy|Prepare/.test(rule)) assert.match(body, new RegExp(`mov\\w+\\s.*%${register}`), name);
         else assert.match(body, uses('(add|sub|mul|div|sqrt|fmadd\\w*)'), name);
-        if (/Ada|Nadam|Rms|Free|Accumulate/.test(rule) || (prelude === '2' && rule !== 'Zero'))
+        if (/Ada|Nadam|Rms|Ftrl|Free|Accumulate/.test(rule) || (prelude === '2' && rule !== 'Zero'))
           assert.match(body, uses('div'), name);
-        if (/Ada(?!max)|Nadam|Rms|Free/.test(rule)) assert.match(body, uses('sqrt'), name);
+        if (/Ada(?!max)|Nadam|Rms|Ftrl$|Free/.test(rule)) assert.match(body, uses('sqrt'), name);
+        if (rule === 'FtrlPower') assert.match(body, new RegExp(`mulpd\\s.*%${register}`), name); // in float32 as well
         if (slots !== '0') assert.match(body, new RegExp(`sr[la]d?\\s.*%${register}`), name);
         const contracted = /fn?m(add|sub)/;
         if (way === '1') assert.match(body, contracted, name);

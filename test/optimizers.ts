@@ -12,6 +12,7 @@ export const variants: Readonly<Record<string, readonly object[]>> = {
   AdamW: [{}],
   Adamax: [{}],
   Nadam: [{}],
+  Ftrl: [{}, { learning_rate_power: -0.7, l1_regularization_strength: 0.01, beta: 0.5 }],
   Lion: [{}],
   ScheduleFreeAdamW: [{}, { warmup_steps: 3 }],
 };

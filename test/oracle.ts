@@ -1,5 +1,6 @@
 // The rules once more, in plain JavaScript with Math.fround and the flush, independent of lib/ and native/: what an element
 // becomes, one operation after the other. For tests alone.
+import { power } from './power.ts';
 
 export type OracleDtype = 'float32' | 'float64';
 
@@ -10,6 +11,7 @@ export interface Operations {
   readonly mul: (a: number, b: number) => number;
   readonly div: (a: number, b: number) => number;
   readonly sqrt: (a: number) => number;
+  readonly power: (a: number, b: number) => number;
   readonly less: (a: number, b: number) => boolean;
 }
 
@@ -25,6 +27,7 @@ export const operations: Readonly<Record<OracleDtype, Operations>> = {
     mul: (a, b) => flushed(asZero(a) * asZero(b)),
     div: (a, b) => flushed(asZero(a) / asZero(b)),
     sqrt: (a) => flushed(Math.sqrt(asZero(a))),
+    power: (a, b) => flushed(power(asZero(a), asZero(b))),
     less: (a, b) => asZero(a) < asZero(b),
   },
   float64: {
@@ -33,6 +36,7 @@ export const operations: Readonly<Record<OracleDtype, Operations>> = {
     mul: (a, b) => a * b,
     div: (a, b) => a / b,
     sqrt: (a) => Math.sqrt(a),
+    power,
     less: (a, b) => a < b,
   },
 };
@@ -55,6 +59,17 @@ const rmspropIncrement = (o: Operations, g: number, variance: number, [, , rate 
 
 const clamp = (o: Operations, x: number, limit: number): number =>
   o.less(limit, x) ? limit : o.less(x, -limit) ? -limit : x;
+
+/** Ftrl with some root of the accumulator. */
+const ftrl =
+  (root: (o: Operations, n: number, exponent: number) => number): OracleRule =>
+  (o, [p = 0, g = 0, n = 0, z = 0], [rate = 0, l1 = 0, l2 = 0, shrinkage = 0, exponent = 0]) => {
+    const nNext = o.add(n, o.mul(g, g));
+    const [before, after] = [root(o, n, exponent), root(o, nNext, exponent)];
+    const sigma = o.div(o.sub(after, before), rate);
+    const zNext = o.add(z, o.sub(o.add(g, o.mul(shrinkage, p)), o.mul(sigma, p)));
+    return [o.div(o.sub(clamp(o, zNext, l1), zNext), o.add(o.div(after, rate), l2)), nNext, zNext];
+  };
 
 export const oracleRules: Readonly<Record<string, OracleRule>> = {
   sgd: (o, [p = 0, g = 0], [rate = 0]) => [o.sub(p, o.mul(g, rate))],
@@ -128,6 +143,8 @@ export const oracleRules: Readonly<Record<string, OracleRule>> = {
     const uNext = o.less(decayed, size) || Number.isNaN(size) ? size : decayed;
     return [o.sub(p, o.div(o.mul(rate, mNext), o.mul(power, o.add(uNext, epsilon)))), mNext, uNext];
   },
+  ftrl: ftrl((o, n) => o.sqrt(n)),
+  ftrl_power: ftrl((o, n, exponent) => o.power(n, exponent)),
   lion(o, [p = 0, g = 0, m = 0], [beta_1 = 0, b1 = 0, beta_2 = 0, b2 = 0, rate = 0]) {
     const direction = Math.sign(o.add(o.mul(m, beta_1), o.mul(g, b1)));
     return [o.sub(p, o.mul(rate, direction === 0 ? 0 : direction)), o.add(o.mul(m, beta_2), o.mul(g, b2))];
