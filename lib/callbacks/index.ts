@@ -1,0 +1,8 @@
+// Every public name of keras-optimizers/callbacks, one list.
+export { Callback } from './callback.ts';
+export { LearningRateScheduler } from './learning_rate_scheduler.ts';
+export { ReduceLROnPlateau } from './reduce_lr_on_plateau.ts';
+
+export type { Logs, Model, Params } from './callback.ts';
+export type { EpochSchedule } from './learning_rate_scheduler.ts';
+export type { Mode } from './monitor.ts';
