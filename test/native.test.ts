@@ -210,6 +210,15 @@ describe('the package', () => {
     );
     assert.equal(stdout.trim(), 'n function', stderr);
   });
+  for (const [how, from] of [
+    ['module', (names: string) => `import ${names} from 'keras-optimizers/callbacks';`],
+    ['commonjs', (names: string) => `const ${names} = require('keras-optimizers/callbacks');`],
+  ] as const)
+    it(`has its callbacks under a path of their own, ${how}`, () => {
+      const script = `${from('{ ReduceLROnPlateau, SwapEMAWeights }')} console.log(new ReduceLROnPlateau().patience, typeof SwapEMAWeights)`;
+      const { stdout, stderr } = run(`--input-type=${how}`, '-e', script);
+      assert.equal(stdout.trim(), '10 function', stderr);
+    });
   it('says what to do when there is no addon', () => {
     const script = `import('keras-optimizers').catch((error) => console.log(error.code, error.message))`;
     const { stdout } = spawnSync(process.execPath, ['-e', script], {

@@ -1,7 +1,8 @@
-// swap_ema_weights: bits, storages, and what it refuses.
+// swap_ema_weights: bits, storages, and what it refuses; and the callback that calls it around evaluations.
 import { assert } from 'chai';
 
 import { Adam, AdamW, Nadam, SGD, Variable, type Optimizer, type Trainable } from '../lib/index.ts';
+import { SwapEMAWeights } from '../lib/callbacks/index.ts';
 import { refused } from './errors.ts';
 
 const length = 16_384 + 5; // elements: more than a block of 65,536 bytes, and not a multiple
@@ -115,4 +116,108 @@ describe('swap_ema_weights', () => {
       assert.throws(() => optimizer.swap_ema_weights(), Error, /has been (detached|disposed of)/);
       assert.deepEqual([kept, first].map(bytesOf), before);
     });
+});
+
+/** A linear model of one weight, trained for an epoch on y = 3 x, with its loss of that weight alone. */
+function setUp(options: ConstructorParameters<typeof SwapEMAWeights>[0] = {}, epochs?: number) {
+  const weight = new Variable([0]);
+  const optimizer = new SGD({ learning_rate: 0.1, use_ema: true, ema_momentum: 0.9 });
+  const callback = new SwapEMAWeights(options);
+  callback.set_model({ optimizer });
+  if (epochs !== undefined) callback.set_params({ epochs });
+  const now = () => weight.value[0] as number;
+  const average = () => averagesOf(optimizer)[0]?.value[0];
+  const train = (epoch: number) => {
+    callback.on_epoch_begin(epoch);
+    for (let step = 0; step < 3; step++) optimizer.apply([[now() - 3]], [weight]);
+  };
+  return { callback, optimizer, now, average, train };
+}
+
+describe('SwapEMAWeights', () => {
+  for (const [begin, end] of [
+    ['on_test_begin', 'on_test_end'],
+    ['on_predict_begin', 'on_predict_end'],
+  ] as const)
+    it(`puts the averages in at ${begin}, once, and takes them out at ${end}, once`, () => {
+      const { callback, now, average, train } = setUp();
+      train(0);
+      const before = [now(), average()];
+      assert.notEqual(before[0], before[1]);
+      for (const hook of [begin, begin]) callback[hook]();
+      assert.deepEqual([now(), average()], before.toReversed());
+      for (const hook of [end, end]) callback[hook]();
+      assert.deepEqual([now(), average()], before);
+      callback.on_epoch_end(0);
+      assert.deepEqual([now(), average()], before, 'without swap_on_epoch');
+    });
+
+  it("evaluates during training what is left after it, as in Keras's test", () => {
+    const { callback, optimizer, now, train } = setUp({}, 2);
+    const evaluated = [0, 1].map((epoch) => {
+      train(epoch);
+      callback.on_test_begin();
+      const value = now();
+      callback.on_test_end();
+      callback.on_epoch_end(epoch);
+      return value;
+    });
+    assert.notEqual(now(), evaluated[1]);
+    optimizer.finalize_variable_values();
+    assert.equal(now(), evaluated[1]);
+  });
+
+  it('with swap_on_epoch, shows the averages between epochs, and keeps them after the last', () => {
+    const [swapping, plain] = [setUp({ swap_on_epoch: true }, 3), setUp()];
+    for (const epoch of [0, 1, 2]) {
+      for (const { train } of [swapping, plain]) train(epoch);
+      assert.equal(swapping.now(), plain.now(), 'training sees no average');
+      swapping.callback.on_test_begin();
+      swapping.callback.on_test_end();
+      swapping.callback.on_epoch_end(epoch);
+      assert.equal(swapping.now(), plain.average(), 'a checkpoint does');
+    }
+    swapping.optimizer.finalize_variable_values();
+    swapping.callback.on_test_begin();
+    assert.equal(swapping.now(), plain.average());
+    swapping.callback.on_test_end();
+    assert.equal(swapping.now(), plain.average());
+  });
+
+  it('with swap_on_epoch and no number of epochs, keeps the variables for one more epoch', () => {
+    const { callback, now, average, train } = setUp({ swap_on_epoch: true });
+    train(0);
+    const before = [now(), average()];
+    callback.on_epoch_end(0);
+    callback.on_epoch_end(0);
+    assert.deepEqual([now(), average()], before.toReversed());
+    callback.on_test_begin(); // the averages are in already
+    assert.equal(now(), before[1]);
+    callback.on_epoch_begin(1);
+    assert.deepEqual([now(), average()], before);
+  });
+
+  it('takes the averages out of the optimizer that it put them into', () => {
+    const { callback, now, train } = setUp();
+    train(0);
+    const before = now();
+    callback.on_test_begin();
+    callback.set_model({ optimizer: new SGD({ use_ema: true }) });
+    callback.on_test_end();
+    assert.equal(now(), before);
+  });
+
+  it('stays as it was where the optimizer is busy or not built', async () => {
+    const { callback, optimizer, now, average, train } = setUp();
+    assert.throws(() => callback.on_test_begin(), Error, /swap_ema_weights expects build/);
+    train(0);
+    const step = optimizer.apply_async([[1]]);
+    assert.throws(() => callback.on_test_begin(), Error, /SGD.swap_ema_weights/);
+    await step;
+    const before = [now(), average()];
+    callback.on_test_end(); // nothing to take out
+    assert.deepEqual([now(), average()], before);
+    callback.on_test_begin();
+    assert.deepEqual([now(), average()], before.toReversed());
+  });
 });

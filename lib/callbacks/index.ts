@@ -2,6 +2,7 @@
 export { Callback } from './callback.ts';
 export { LearningRateScheduler } from './learning_rate_scheduler.ts';
 export { ReduceLROnPlateau } from './reduce_lr_on_plateau.ts';
+export { SwapEMAWeights } from './swap_ema_weights.ts';
 
 export type { Logs, Model, Params } from './callback.ts';
 export type { EpochSchedule } from './learning_rate_scheduler.ts';
