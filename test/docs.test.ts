@@ -1,5 +1,5 @@
-// What is written for users is true: every public name has a doc comment, the README's program runs, and the two builds
-// compile the same files.
+// What is written for users is true: every public name has a doc comment, the programs of the README and of guides run, and the
+// two builds compile the same files.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,8 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 const read = (path: string): string => readFileSync(here(path), 'utf8');
 
 describe('the documentation', () => {
-  const program = ts.createProgram([here('../lib/index.ts')], {
+  const entries = ['../lib/index.ts', '../lib/callbacks/index.ts'].map(here);
+  const program = ts.createProgram(entries, {
     module: ts.ModuleKind.NodeNext,
     strict: true,
     skipLibCheck: true,
@@ -19,8 +20,10 @@ describe('the documentation', () => {
     allowImportingTsExtensions: true,
   });
   const checker = program.getTypeChecker();
-  const source = program.getSourceFile(here('../lib/index.ts')) as ts.SourceFile;
-  const names = checker.getExportsOfModule(checker.getSymbolAtLocation(source) as ts.Symbol);
+  const names = entries.flatMap((entry) => {
+    const source = program.getSourceFile(entry) as ts.SourceFile;
+    return checker.getExportsOfModule(checker.getSymbolAtLocation(source) as ts.Symbol);
+  });
   const resolved = (symbol: ts.Symbol): ts.Symbol =>
     symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
   const documented = (symbol: ts.Symbol): boolean => symbol.getDocumentationComment(checker).length > 0;
@@ -34,10 +37,10 @@ describe('the documentation', () => {
   });
 
   it('has a comment for every public method and property of the classes users call most', () => {
-    const classes = names
-      .filter(({ name }) => ['Optimizer', 'Variable', 'LearningRateSchedule'].includes(name))
-      .map(resolved);
-    assert.lengthOf(classes, 3);
+    const called = ['Optimizer', 'Variable', 'LearningRateSchedule'];
+    const callbacks = ['Callback', 'LearningRateScheduler', 'ReduceLROnPlateau', 'SwapEMAWeights'];
+    const classes = names.filter(({ name }) => [...called, ...callbacks].includes(name)).map(resolved);
+    assert.lengthOf(classes, 7);
     for (const cls of classes) {
       const declaration = cls.declarations?.find(ts.isClassDeclaration) as ts.ClassDeclaration;
       const members = declaration.members.filter((member) => member.name !== undefined && ts.isIdentifier(member.name));
@@ -50,19 +53,25 @@ describe('the documentation', () => {
     }
   });
 
-  it('shows a program that runs and prints what it says', () => {
-    const programs = [...read('../README.md').matchAll(/```js\n(.*?)```/gs)].map((match) => match[1] as string);
-    assert.lengthOf(programs, 1);
-    for (const text of programs) {
-      const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('//'));
-      assert.isAtMost(lines.length, 16);
-      const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', text], {
-        cwd: here('..'),
-        encoding: 'utf8',
-      });
-      assert.equal(stdout.trim(), /console\.log.*\/\/ (.*)/.exec(text)?.[1], stderr);
-    }
-  });
+  const pages = [
+    { page: 'README.md', programs: 1, lines: 16 },
+    { page: 'docs/callbacks.md', programs: 3, lines: 20 },
+  ];
+  for (const { page, programs, lines } of pages)
+    it(`shows programs that run and print what they say: ${page}`, () => {
+      const texts = [...read(`../${page}`).matchAll(/```js\n(.*?)```/gs)].map((match) => match[1] as string);
+      assert.lengthOf(texts, programs);
+      for (const text of texts) {
+        assert.isAtMost(text.split('\n').filter((line) => line !== '' && !line.startsWith('//')).length, lines);
+        const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', text], {
+          cwd: here('..'),
+          encoding: 'utf8',
+        });
+        const said = [...text.matchAll(/console\.log.*\/\/ (.*)/g)].map((match) => match[1]);
+        assert.isNotEmpty(said);
+        assert.equal(stdout.trim(), said.join('\n'), stderr);
+      }
+    });
 });
 
 describe('CMakeLists.txt and binding.gyp', () => {
