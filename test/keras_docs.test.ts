@@ -23,7 +23,7 @@ function rowsUnder(page: string, heading: RegExp): string[][] {
 }
 
 const links = (text: string) =>
-  [...text.matchAll(/\[((?:[^[\]]|\[[^\]]*\])+)\]\(\.\.\/test\/([\w./]+)\)/g)].map(([, title = '', file = '']) => ({
+  [...text.matchAll(/\[((?:[^[\]]|\[[^\]]*\])+)\]\(\.\.\/test\/([\w./-]+)\)/g)].map(([, title = '', file = '']) => ({
     file,
     title: title.replaceAll('\\', ''),
   }));
@@ -45,6 +45,7 @@ describe('the pages about Keras', () => {
   it('name tests that exist', function () {
     const titles = titlesOf(this.test);
     const named = pages.flatMap(links);
+    assert.lengthOf(named, pages.join().split('](../test/').length - 1, 'links that are read');
     assert.isAbove(named.length, 80);
     const missing = named.filter(({ file, title }) => {
       const path = here(file);
