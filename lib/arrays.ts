@@ -33,6 +33,11 @@ export const classOf = (value: unknown): string | undefined => tagOf(value) as s
 export const lengthOf = (array: View): number => rawLength(array) as number;
 export const bufferOf = (array: View): ArrayBufferLike => rawBuffer(array) as ArrayBufferLike;
 
+const set = Object.getOwnPropertyDescriptor(prototype, 'set')?.value as (this: View, data: ArrayLike<number>) => void;
+
+/** Writes numbers from the beginning on, whatever `set` an array says it has. */
+export const writeTo = (array: View, data: ArrayLike<number>): void => set.call(array, data);
+
 /** The bytes that an array covers in its buffer. */
 export function spanOf(array: View): { readonly begin: number; readonly end: number } {
   const begin = rawOffset(array) as number;

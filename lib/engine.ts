@@ -7,6 +7,7 @@ import { describe, stateError, typeError } from './errors.ts';
 import { gatherGradients, type Gradient } from './gradients.ts';
 import type { Dtype } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
+import type { Program } from './pass.ts';
 import { rememberedPower } from './powers.ts';
 import { StepQueue } from './queue.ts';
 import { Snapshot } from './snapshot.ts';
@@ -42,8 +43,8 @@ export interface Driver<F extends Fields> {
   hyper(): Hyper<F>;
   running(): Running<F> | undefined;
   scalars(hyper: Hyper<F>, moment: Moment, arithmetic: Arithmetic): Readonly<Record<string, number>>;
-  /** Of a class that steps in TypeScript. */
-  readonly updateStep: ((gradient: FloatArray, variable: Variable, rate: number) => unknown) | undefined;
+  /** Its update_step, where its layout says that it has one. */
+  updateStep(gradient: FloatArray, variable: Variable, rate: number): unknown;
 }
 
 /** The numbers of a step that follow from its place in the sequence of steps. */
@@ -71,6 +72,8 @@ export class Engine<F extends Fields> {
   readonly #single = new Map<number, Steps>();
   readonly #arithmetics = arithmeticsWith(rememberedPower());
   readonly #staging = new Staging();
+  readonly #before = new Snapshot(); // what a step of a class in TypeScript found,
+  #trial: Snapshot | undefined; // and what stateless_apply did
   #warned = false;
   #disposed = false;
   #working = false; // a function of the caller's may be running,
@@ -112,27 +115,44 @@ export class Engine<F extends Fields> {
   /** Builds if that has not been done; returns what undoes it, as long as nothing has been stepped. */
   #buildFor(variables: readonly Trainable[] | undefined): () => void {
     if (this.#state !== undefined || variables === undefined) return () => {};
-    const kept = this.tracked.length;
+    const first = this.tracked.length;
     try {
       this.#driver.build(variables);
     } catch (error) {
-      this.#unbuild(kept);
+      this.#unbuild(first);
       throw error;
     }
+    const built = this.tracked.length;
     return () => {
-      if (this.counter === 0 && !this.queue.busy) this.#unbuild(kept);
+      if (this.counter === 0 && !this.queue.busy) this.#unbuild(first, built);
     };
   }
 
-  #unbuild(kept: number): void {
+  #unbuild(first = 0, end?: number): void {
     this.#dropSteps((steps) => {
       steps.program.release();
       steps.after?.release();
     });
-    for (const variable of this.tracked.splice(kept)) if (Variable.hasMemory(variable)) variable.dispose();
-    this.#state?.release();
+    this.untrack(first, end);
+    this.#state?.dispose();
     this.#state = undefined;
     this.#staging.release();
+    this.#before.take([]);
+  }
+
+  /** Adds a variable of the optimizer's own. A step that adds one and fails leaves it as it was when it was added. */
+  track(variable: Variable): Variable {
+    this.tracked.push(variable);
+    if (!this.#working) return variable;
+    this.#before.add(variable);
+    this.#trial?.add(variable);
+    return variable;
+  }
+
+  /** Disposes of variables of the optimizer's own, by their places. */
+  untrack(first: number, end = this.tracked.length): void {
+    for (const variable of this.tracked.splice(first, end - first))
+      if (Variable.hasMemory(variable)) variable.dispose();
   }
 
   #dropSteps(drop: (steps: Steps) => void): void {
@@ -145,7 +165,7 @@ export class Engine<F extends Fields> {
   dispose(): void {
     this.checkAlone('dispose');
     this.queue.checkIdle(this.#driver.who, 'dispose');
-    this.#unbuild(0);
+    this.#unbuild();
     this.#disposed = true;
   }
 
@@ -170,30 +190,39 @@ export class Engine<F extends Fields> {
   #step(state: State, gradients: unknown, variables: readonly Trainable[] | undefined): number {
     const own = gradients === undefined && variables === undefined && state.asyncSafe;
     const steps = this.#steps(state, own);
-    const { program, after } = steps;
+    const { program } = steps;
     const gather = () => gatherGradients(this.#driver.who, state, program.arrays, gradients, variables);
-    if (own) state.checkOwnGradients();
-    const skipped = own ? [] : gather();
-    const numbers = this.#setStages(state, steps.stages);
-    state.checkIdle(); // functions of the caller's have run
-    if (own) state.checkOwnGradients();
-    const kept = after && this.#snapshot(state);
+    try {
+      if (own) state.checkOwnGradients();
+      const skipped = own ? [] : gather();
+      const numbers = this.#setStages(state, steps.stages);
+      state.checkIdle(); // functions of the caller's have run
+      if (own) state.checkOwnGradients();
+      this.#run(state, steps, numbers, own ? undefined : gather);
+      return this.#finish(state, program.arrays, own, numbers, skipped);
+    } finally {
+      program.clear();
+    }
+  }
+
+  /** The native call of a step; of a class in TypeScript two, around its updates. `gather` is for gradients that are brought. */
+  #run(state: State, { program, after }: Steps, { rate }: Numbers, gather: (() => unknown) | undefined): void {
+    const undo = this.#undoOf(state, after, rate);
     try {
       this.norm = program.run();
     } catch (error) {
       state.fitting = new WeakMap();
-      try {
-        if (!own) gather(); // says better what is wrong with which gradient
-      } finally {
-        program.arrays.fill(null, 0, own ? 0 : state.variables.length);
-      }
+      gather?.(); // says better what is wrong with which gradient
       throw error;
     }
-    if (after && kept) {
-      this.#updateEach(state, own ? undefined : program.arrays, numbers.rate, kept);
+    if (after === undefined) return;
+    try {
+      this.#updateEach(state, gather && program.arrays, rate);
       after.run();
+    } catch (error) {
+      undo();
+      throw error;
     }
-    return this.#finish(state, program.arrays, own, numbers, skipped);
   }
 
   async applyAsync(
@@ -229,51 +258,65 @@ export class Engine<F extends Fields> {
   /** Starts a step whose turn it is. Everything is checked before the native call; only then are the variables taken. */
   async #runAsync(state: State, staged: Staged): Promise<number> {
     const own = staged === nothingStaged;
-    const { program, stages, after } = this.#steps(state, own);
-    const numbers = this.#alone(() => this.#setStages(state, stages));
-    state.checkIdle(); // functions of the caller's have run
-    if (own) state.checkOwnGradients();
-    staged.arrays.forEach((array, i) => (program.arrays[i] = array));
-    const kept = after && this.#snapshot(state);
-    const step = program.runAsync(staged.held);
-    this.norm = await state.whileUsed(step);
-    if (after && kept) {
-      this.#alone(() => this.#updateEach(state, own ? undefined : program.arrays, numbers.rate, kept));
-      await state.whileUsed(after.runAsync([]));
+    const steps = this.#steps(state, own);
+    const { program } = steps;
+    try {
+      const numbers = this.#alone(() => this.#setStages(state, steps.stages));
+      state.checkIdle(); // functions of the caller's have run
+      if (own) state.checkOwnGradients();
+      staged.arrays.forEach((array, i) => (program.arrays[i] = array));
+      const undo = this.#undoOf(state, steps.after, numbers.rate);
+      this.norm = await state.whileUsed(program.runAsync(staged.held));
+      await this.#updateAsync(state, steps, numbers, own).catch((error: unknown) => {
+        undo();
+        throw error;
+      });
+      return this.#alone(() => this.#finish(state, program.arrays, own, numbers, staged.skipped));
+    } finally {
+      program.clear();
     }
-    return this.#alone(() => this.#finish(state, program.arrays, own, numbers, staged.skipped));
   }
 
-  /** Of all that a step of a class in TypeScript may write. */
-  #snapshot(state: State): Snapshot {
-    return new Snapshot([...state.variables, ...this.tracked.filter((variable) => Variable.hasMemory(variable))]);
+  /** What follows the native call of a class that steps in TypeScript. */
+  async #updateAsync(state: State, { program, after }: Steps, { rate }: Numbers, own: boolean): Promise<void> {
+    if (after === undefined) return;
+    this.#alone(() => this.#updateEach(state, own ? undefined : program.arrays, rate));
+    await state.whileUsed(after.runAsync([]));
   }
 
-  /** The updates of a class that steps in TypeScript, of the variables with a gradient; all of them or none. */
-  #updateEach(
-    state: State,
-    arrays: readonly (AnyArray | null)[] | undefined,
-    rate: number | undefined,
-    kept: Snapshot,
-  ): void {
+  /** Notes all that a class which steps in TypeScript may write in its update; returns what writes it back. */
+  #undoOf(state: State, after: Program | undefined, rate: number | undefined): () => void {
+    if (after === undefined || rate === undefined) return () => {};
+    const { norm } = this;
+    this.#before.take(this.#written(state));
+    return () => {
+      this.#before.restore();
+      this.norm = norm;
+    };
+  }
+
+  #written(state: State): Variable[] {
+    return [...state.variables, ...this.tracked.filter((variable) => Variable.hasMemory(variable))];
+  }
+
+  /** The updates of a class that steps in TypeScript, of the variables with a gradient. */
+  #updateEach(state: State, arrays: readonly (AnyArray | null)[] | undefined, rate: number | undefined): void {
     if (rate === undefined) return; // this step only accumulates
     this.#stepping = true;
     try {
       state.variables.forEach((variable, i) => {
         if (arrays?.[i] === null) return;
-        const result = this.#driver.updateStep?.(state.preparedOf(i), variable, rate);
+        const result = this.#driver.updateStep(state.preparedOf(i), variable, rate);
         if (result !== undefined)
           throw typeError(
             'ERR_OPT_ARRAY_TYPE',
             `${this.#driver.who}.update_step expects to write into its variable and return nothing, got ${describe(result)}`,
           );
       });
-    } catch (error) {
-      kept.restore();
-      throw error;
     } finally {
       this.#stepping = false;
     }
+    state.checkThere();
   }
 
   /** The native update of one variable, with the numbers of the next step; nothing is counted. */
@@ -291,7 +334,7 @@ export class Engine<F extends Fields> {
       state.checkIdle(); // functions of the caller's have run
       program.run();
     } finally {
-      program.arrays.fill(null, 0, state.variables.length);
+      program.clear();
       this.#working = before;
     }
   }
@@ -300,12 +343,13 @@ export class Engine<F extends Fields> {
   keeping<R>(part: () => R): R {
     const { counter, norm } = this;
     const running = this.#running;
-    const state = this.built('stateless_apply');
-    const kept = this.#snapshot(state);
+    const trial = (this.#trial = new Snapshot());
+    trial.take(this.#written(this.built('stateless_apply')));
     try {
       return part();
     } finally {
-      kept.restore();
+      this.#trial = undefined;
+      trial.restore();
       this.counter = counter;
       this.norm = norm;
       this.#running = running;
@@ -414,14 +458,10 @@ export class Engine<F extends Fields> {
     this.#running = running;
     if (skipped.length > 0) this.#warnOf(skipped);
     this.counter++;
-    try {
-      const { variables } = state;
-      for (let i = 0; i < variables.length; i++) {
-        const variable = variables[i] as Variable;
-        if (variable.constraint !== null && (own || arrays[i] !== null)) constrain(variable);
-      }
-    } finally {
-      if (!own) arrays.fill(null, 0, state.variables.length); // keeps no array of the caller's alive
+    const { variables } = state;
+    for (let i = 0; i < variables.length; i++) {
+      const variable = variables[i] as Variable;
+      if (variable.constraint !== null && (own || arrays[i] !== null)) constrain(variable);
     }
     return this.counter;
   }

@@ -119,9 +119,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
       hyper: () => this.#hyper(),
       running: () => this.running,
       scalars: (hyper, moment, arithmetic) => this.scalars(hyper, moment, arithmetic),
-      updateStep: this.#custom
-        ? (gradient, variable, rate): unknown => this.update_step(gradient, variable, rate)
-        : undefined,
+      updateStep: (gradient, variable, rate): unknown => this.update_step(gradient, variable, rate),
     };
   }
 
@@ -401,7 +399,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   add_variable(options: VariableSettings = {}): Variable {
     this.#engine.checkOpen();
-    return this.#track(addedVariable(`${this.#who}.add_variable`, this.name, options));
+    return this.#engine.track(addedVariable(`${this.#who}.add_variable`, this.name, options));
   }
 
   /**
@@ -414,7 +412,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
   add_variable_from_reference(reference_variable: Trainable, options: ReferenceSettings = {}): Variable {
     const who = `${this.#who}.add_variable_from_reference`;
     const reference = this.#variableOf('add_variable_from_reference', reference_variable);
-    return this.#track(addedFromReference(who, this.name, reference, options));
+    return this.#engine.track(addedFromReference(who, this.name, reference, options));
   }
 
   /**
@@ -450,11 +448,6 @@ export abstract class Optimizer<F extends Fields = Fields> {
     );
     const lists = names.map((_, i) => rows.map((row) => row[i] as Variable));
     return typeof name === 'string' ? (lists[0] as Variable[]) : lists;
-  }
-
-  #track(variable: Variable): Variable {
-    this.#engine.tracked.push(variable);
-    return variable;
   }
 
   /**

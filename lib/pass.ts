@@ -112,6 +112,7 @@ export class Pass {
 export class Program {
   /** The gradients of the next run, by variable; then the arrays of the caller's that are variables. */
   readonly arrays: (AnyArray | null)[];
+  readonly #late: number; // arrays that are gradients
   readonly #memory: Memory;
   readonly #plan: Plan;
 
@@ -124,6 +125,7 @@ export class Program {
     const plain = variables
       .map((variable) => Variable.storageOf(variable).array)
       .filter((array) => array !== undefined);
+    this.#late = late.length;
     this.arrays = [...late.map(() => null), ...plain];
     const { controlSize } = addon;
     this.#memory = new addon.Memory(passes.length * controlSize * arrays.float64.BYTES_PER_ELEMENT);
@@ -149,6 +151,11 @@ export class Program {
     return new Promise((resolve) => {
       this.#plan.runAsync(this.arrays, held, (norm) => resolve(normOf(norm)));
     });
+  }
+
+  /** Keeps no gradient of the caller's alive. */
+  clear(): void {
+    this.arrays.fill(null, 0, this.#late);
   }
 
   /** Lets go of all memory; it cannot run any more. */

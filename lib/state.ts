@@ -164,14 +164,22 @@ export class State {
     Variable.checkIdle(this.variables);
   }
 
-  /** Gives back what `owned` does not name. */
-  release(): void {
-    for (const variable of this.#prepared) variable.dispose();
+  /** Throws unless the memory of every variable is still there, and no asynchronous step uses it: after code of the caller's. */
+  checkThere(): void {
+    for (const variable of this.variables) Variable.checkAttached(variable);
+    this.checkIdle();
+  }
+
+  /** Gives all memory back. */
+  dispose(): void {
+    for (const variable of [...this.owned, ...this.#prepared]) variable.dispose();
   }
 
   /** The gradient of a variable as update_step gets it. */
   preparedOf(index: number): FloatArray {
-    return this.#prepared[index]?.value as FloatArray;
+    const prepared = this.#prepared[index] as Variable; // there is one for each variable where there is an update_step
+    Variable.checkAttached(prepared);
+    return prepared.value;
   }
 
   /** Keeps others away from the variables while an asynchronous step runs. */

@@ -1,5 +1,5 @@
 // Where the numbers of a variable are: library memory, an array of the caller's, or a number of an optimizer's.
-import { allocated, arrays, bufferOf, lengthOf, spanOf, type AnyArray, type FloatArray } from './arrays.ts';
+import { allocated, arrays, bufferOf, lengthOf, spanOf, writeTo, type AnyArray, type FloatArray } from './arrays.ts';
 import { fromBfloat16, toBfloat16 } from './halves.ts';
 import type { Dtype, Memory } from './native.ts';
 
@@ -49,7 +49,7 @@ export type NativeStorage = Storage & Required<Pick<Storage, 'memory' | 'probe' 
 export function nativeStorage(dtype: Dtype | 'bfloat16', length: number, offset: number): NativeStorage {
   if (dtype === 'bfloat16') return bfloat16Storage(length, offset);
   const { memory, array } = allocated(dtype, length, offset);
-  return { dtype, length, memory, ...probed(array), value: () => array, write: (data) => array.set(data) };
+  return { dtype, length, memory, ...probed(array), value: () => array, write: (data) => writeTo(array, data) };
 }
 
 function bfloat16Storage(length: number, offset: number): NativeStorage {
@@ -63,7 +63,7 @@ function bfloat16Storage(length: number, offset: number): NativeStorage {
 /** An array of the caller's, written in place. */
 export function arrayStorage(array: FloatArray, dtype: Dtype): Storage {
   const { length, ...rest } = { length: lengthOf(array), array, ...probed(array) };
-  return { dtype, length, ...rest, value: () => array, write: (data) => array.set(data) };
+  return { dtype, length, ...rest, value: () => array, write: (data) => writeTo(array, data) };
 }
 
 /** A number of an optimizer's: float64 inside, shown in its Keras dtype. */

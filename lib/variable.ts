@@ -146,6 +146,16 @@ export class Variable<T extends FloatArray = FloatArray> {
   }
 
   /**
+   * Whether its memory is there: neither disposed of nor transferred away.
+   *
+   * @internal
+   */
+  static isThere(variable: Variable): boolean {
+    const { probe, bytes } = variable.#storage;
+    return !variable.#disposed && probe?.length === bytes;
+  }
+
+  /**
    * Whether it owns its memory, and numbers of a dtype that is computed in.
    *
    * @internal
