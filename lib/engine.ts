@@ -96,7 +96,12 @@ export class Engine<F extends Fields> {
   build(variables: readonly Trainable[]): void {
     this.checkOpen();
     if (this.#state !== undefined) return;
-    const state = (this.#state = new State(variables, this.#driver.layout()));
+    const state = new State(variables, this.#driver.layout());
+    if (this.#state !== undefined || this.#disposed) {
+      state.dispose(); // a getter in the list has built, or disposed of it
+      return this.checkOpen();
+    }
+    this.#state = state;
     this.tracked.push(...state.owned);
     const running = this.#driver.running();
     if (running === undefined) return;

@@ -1,7 +1,7 @@
 // What update_step does to its own step: whatever fails in the middle, the step happens whole or not at all.
 import { assert } from 'chai';
 
-import { fields, Optimizer, SGD, Variable, type FloatArray, type Trainable } from '../lib/index.ts';
+import { fields, memory, Optimizer, SGD, Variable, type FloatArray, type Trainable } from '../lib/index.ts';
 import { rejection, thrown } from './errors.ts';
 import { words } from './random.ts';
 
@@ -163,5 +163,27 @@ describe('an asynchronous first step that fails', () => {
     const added = optimizer.add_variable({ initializer: 'ones' });
     assert.equal((await rejection(() => step))?.message, 'on purpose');
     assert.deepEqual([optimizer.built, added.value[0]], [false, 1]);
+  });
+});
+
+describe('build', () => {
+  it('that is called by a getter of its own list happens once', async () => {
+    const before = memory().cpu;
+    const [v, optimizer] = [new Variable([1]), new SGD({ momentum: 0.9 })];
+    optimizer.build(Object.defineProperty([v], 0, { get: () => (optimizer.build([v]), v) }));
+    assert.lengthOf(optimizer.variables, 3);
+    optimizer.dispose();
+    v.dispose();
+    await new Promise(setImmediate); // finalizers
+    assert.isAtMost(memory().cpu, before);
+  });
+  it('that a getter of its list disposes of is refused', async () => {
+    const before = memory().cpu;
+    const [v, optimizer] = [new Variable([1]), new SGD({ momentum: 0.9 })];
+    const list = Object.defineProperty([v], 0, { get: () => (optimizer.dispose(), v) });
+    assert.equal(thrown(() => optimizer.build(list))?.code, 'ERR_OPT_DISPOSED');
+    v.dispose();
+    await new Promise(setImmediate); // finalizers
+    assert.isAtMost(memory().cpu, before);
   });
 });
