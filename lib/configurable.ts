@@ -157,8 +157,8 @@ export const isConfigurable = (value: unknown): value is Configurable =>
   typeof (value as { get_config?: unknown }).get_config === 'function';
 
 /** The name a class is serialized under: its own `className`, which survives minifiers, else its name. */
-export const classNameOf = (cls: { readonly className?: string; readonly name: string }): string =>
-  (Object.hasOwn(cls, 'className') ? cls.className : undefined) ?? cls.name;
+export const classNameOf = (cls: { readonly className?: unknown; readonly name: string }): string =>
+  Object.hasOwn(cls, 'className') && typeof cls.className === 'string' ? cls.className : cls.name;
 
 /** An object literal or a parsed JSON object, of whatever realm. */
 export function isPlainObject(value: unknown): value is Config {

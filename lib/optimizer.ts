@@ -22,6 +22,7 @@ import { rangeError, typeError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
 import {
   checkCommon,
+  checkFields,
   decayedRate,
   rateAt,
   replacedRate,
@@ -73,7 +74,6 @@ export abstract class Optimizer<F extends Fields = Fields> {
   readonly #who: string; // its class, for errors
   readonly #values: Values<F>;
   readonly #callables: readonly string[]; // options that are functions of no arguments
-  readonly #custom: boolean; // steps in TypeScript
   readonly #engine: Engine<F>;
   #rate: LearningRate;
   #keys: readonly string[] | undefined; // of `update`
@@ -92,6 +92,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
         'ERR_OPT_CONFIG_TYPE',
         `${who} is abstract: make a Nadam, an AdamW, ...; or in a class of yours list its options, static fields = { ...fields.common(0.01) }`,
       );
+    checkFields(who, fields, Optimizer.prototype);
     this.#values = readOptions(who, fields, args);
     this.#callables = Object.entries(this.#values)
       .filter(([name, value]) => typeof value === 'function' && name !== 'learning_rate')
@@ -103,9 +104,13 @@ export abstract class Optimizer<F extends Fields = Fields> {
     for (const [name, value] of Object.entries(this.#values))
       if (!['name', 'learning_rate'].includes(name) && !fields[name]?.transient)
         Object.defineProperty(this, name, { value, enumerable: true });
-    this.#custom = this.update_step !== Optimizer.prototype.update_step;
-    if (!this.#custom && this.rule === undefined) throw notImplemented(who, 'update_step');
+    if (!this.#custom && this.rule === undefined) throw notImplemented(who, 'update_step, as a method');
     this.#engine = new Engine(this.#driver());
+  }
+
+  /** Whether it steps in TypeScript: also by a property that an heir's constructor sets. */
+  get #custom(): boolean {
+    return this.update_step !== Optimizer.prototype.update_step;
   }
 
   #driver(): ConstructorParameters<typeof Engine<F>>[0] {

@@ -23,7 +23,7 @@ const own = { ...fields.common(0.01), momentum: fields.fraction(0) };
 /** SGD with momentum as a user would write it, each operation rounded as in float32. */
 class Descent extends Optimizer<typeof own> {
   static override readonly fields = own;
-  static readonly className = 'Descent';
+  static readonly className: string = 'Descent';
   declare readonly momentum: number;
   #momentums: Variable[] = [];
 
@@ -212,6 +212,35 @@ describe('an optimizer in TypeScript', () => {
     assert.match(String(thrown(() => half.build([v]))?.message), /steps in TypeScript and expects state_dtype float32/);
   });
 
+  it('may not name its options as what every optimizer has, nor leave out the common ones', () => {
+    const make = (options: object) =>
+      thrown(() => {
+        class Odd extends Optimizer {
+          static override readonly fields = options as typeof own;
+          override update_step(): void {}
+        }
+        return new Odd();
+      });
+    for (const name of ['update', 'rule', 'blocks', 'running', 'constructor', 'toString', 'apply']) {
+      const error = make({ ...own, [name]: fields.flag(true) });
+      assert.equal(error?.code, 'ERR_OPT_CONFIG_TYPE', name);
+      assert.include(error?.message, `Odd expects its static fields to have names of their own, got "${name}"`);
+    }
+    const others = Object.entries(own).filter(([name]) => name !== 'clipnorm');
+    for (const options of [{ momentum: fields.fraction(0) }, Object.fromEntries(others)]) {
+      const error = make(options);
+      assert.equal(error?.code, 'ERR_OPT_CONFIG_TYPE');
+      assert.match(String(error?.message), /Odd expects its static fields to begin with \.\.\.fields\.common\(0\.01\)/);
+    }
+  });
+
+  it('is called by the name of its class if its className is none', () => {
+    class Odd extends Descent {
+      static override readonly className = 3 as unknown as string;
+    }
+    assert.match(new Odd().name, /^odd/);
+  });
+
   it('needs fields and update_step', () => {
     class Bare extends Optimizer {}
     class Idle extends Optimizer {
@@ -262,6 +291,15 @@ describe('an heir of a native optimizer', () => {
     new Centralized().apply([[3, 1]], [centralized]);
     new Adam().apply([[1, -1]], [plain]);
     assert.deepEqual([...centralized.value], [...plain.value]);
+  });
+  it('may have its update_step as a property', () => {
+    class Still extends Adam {
+      override readonly update_step = (): void => {};
+    }
+    const v = new Variable([1]);
+    const optimizer = new Still();
+    for (const rest of [0, 1]) assert.equal(optimizer.apply([[1]], [v]), 1 + rest);
+    assert.equal(v.value[0], 1);
   });
   it('keeps 16-bit states', () => {
     const rounds = ['nearest', 'stochastic'] as const;

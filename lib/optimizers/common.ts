@@ -11,6 +11,7 @@ import {
   text,
   whole,
   type Field,
+  type Fields,
   type Options,
   type Values,
 } from '../configurable.ts';
@@ -61,6 +62,24 @@ export const common = (learning_rate: number) => ({
 export type CommonFields = ReturnType<typeof common>;
 export type CommonOptions = Options<CommonFields>;
 export type CommonValues = Omit<Values<CommonFields>, 'learning_rate' | 'decay' | 'lr' | 'name'>;
+
+const commonNames = Object.keys(common(0));
+
+/** Throws unless the descriptors of a class have the common ones among them, and none hides a member of every optimizer. */
+export function checkFields(who: string, fields: Fields, members: object): void {
+  const missing = commonNames.find((name) => !Object.hasOwn(fields, name));
+  if (missing !== undefined)
+    throw typeError(
+      'ERR_OPT_CONFIG_TYPE',
+      `${who} expects its static fields to begin with ...fields.common(0.01), got none named "${missing}"`,
+    );
+  const hiding = Object.keys(fields).find((name) => name in members && !commonNames.includes(name));
+  if (hiding !== undefined)
+    throw typeError(
+      'ERR_OPT_CONFIG_TYPE',
+      `${who} expects its static fields to have names of their own, got "${hiding}"`,
+    );
+}
 
 /** What Keras checks of several arguments together. */
 export function checkCommon(who: string, values: Values<CommonFields>): void {
