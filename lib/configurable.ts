@@ -227,9 +227,10 @@ function positionalCall(who: string, fields: Fields, args: readonly unknown[]): 
   const first = Object.keys(fields).find((name) => name !== 'name') ?? 'name';
   const shown = `${first}: ${typeof args[0] === 'number' ? args[0] : '...'}${args.length > 1 ? ', ...' : ''}`;
   const got = args.map(describe).join(', ');
+  const call = who.includes('.') ? who : `new ${who}`; // a method, or a class
   return typeError(
     'ERR_OPT_CONFIG_TYPE',
-    `${who} expects one object of options, as in new ${who}({ ${shown} }), got (${got})`,
+    `${who} expects one object of options, as in ${call}({ ${shown} }), got (${got})`,
   );
 }
 

@@ -154,6 +154,17 @@ export class Engine<F extends Fields> {
     return variable;
   }
 
+  /** Runs what adds several variables: all or none. */
+  tracking<R>(add: () => R): R {
+    const first = this.tracked.length;
+    try {
+      return add();
+    } catch (error) {
+      this.untrack(first);
+      throw error;
+    }
+  }
+
   /** Disposes of variables of the optimizer's own, by their places. */
   untrack(first: number, end = this.tracked.length): void {
     for (const variable of this.tracked.splice(first, end - first))

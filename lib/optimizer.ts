@@ -37,10 +37,20 @@ import {
   checkNames,
   checkReference,
   type Initializer,
+  type ListSettings,
   type ReferenceSettings,
   type VariableSettings,
 } from './own_variables.ts';
-import { checkKeys, checkPairs, entriesOf, taped, type GradientAndVariable, type Named, type Tape } from './pairs.ts';
+import {
+  checkKeys,
+  checkPairs,
+  checkUnique,
+  entriesOf,
+  taped,
+  type GradientAndVariable,
+  type Named,
+  type Tape,
+} from './pairs.ts';
 import { configOf, fromConfig, type CustomObjects } from './serialization.ts';
 import type { Initial, Layout, Trainable } from './state.ts';
 import { updatesAfter, type Hyper, type Moment, type Running } from './step.ts';
@@ -281,7 +291,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
     const who = `${this.#who}.apply_gradients`;
     const { skip_gradients_aggregation: summed } = readOptions(who, pairFields, [options]);
     const pairs = checkPairs(who, grads_and_vars);
-    const all = summed ? pairs : this.aggregate_gradients(pairs);
+    const all = summed ? pairs : checkPairs(who, this.aggregate_gradients(pairs));
     return this.apply(
       all.map(([gradient]) => gradient),
       all.map(([, variable]) => variable),
@@ -317,7 +327,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws as these two
    */
   minimize<L>(loss: L, var_list: readonly Trainable[], tape: Tape<L>): number {
-    return this.apply_gradients(taped(`${this.#who}.minimize`, loss, var_list, tape));
+    return this.apply_gradients(this.compute_gradients(loss, var_list, tape));
   }
 
   /**
@@ -326,19 +336,20 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @param params a Map or an object of variables or arrays, which are trained in place
    * @param grads their gradients by the same names, null where there is none
    * @returns the raw counter
-   * @throws as `apply`; Error `ERR_OPT_NO_GRADIENT` for a name that is missing, `ERR_OPT_UNKNOWN_VARIABLE` for one too many
+   * @throws as `apply`; Error `ERR_OPT_NO_GRADIENT` for a name that is missing, `ERR_OPT_UNKNOWN_VARIABLE` for one too many;
+   *   RangeError `ERR_OPT_ALIAS` if it was built with variables of the same name
    * @example optimizer.update(params, grads); // both Map<string, Float32Array>
    */
   update(params: Named<Trainable>, grads: Named<Gradient>): number {
     const who = `${this.#who}.update`;
     this.#engine.checkIdle('update');
     const [named, gradients] = [entriesOf(who, 'params', params), entriesOf(who, 'grads', grads)];
-    const known = this.#keys ?? this.#engine.state?.variables.map(({ path }) => path);
-    const keys = known ?? [...named.keys()];
+    const paths = () => this.#engine.state?.variables.map(({ path }) => path) ?? [...named.keys()];
+    const keys = this.#keys ?? checkUnique(who, paths());
     checkKeys(who, 'params', named, keys);
     checkKeys(who, 'grads', gradients, keys);
     const list = (values: ReadonlyMap<string, unknown>) => keys.map((key) => values.get(key));
-    if (known === undefined) this.#keys = keys;
+    this.#keys = keys;
     try {
       return this.apply(list(gradients) as Gradient[], list(named) as Trainable[]);
     } finally {
@@ -431,24 +442,24 @@ export abstract class Optimizer<F extends Fields = Fields> {
   add_optimizer_variables(
     trainable_variables: readonly Trainable[],
     name: string,
-    options?: { readonly initializer?: Initializer },
+    options?: { readonly initializer?: Initializer | undefined },
   ): Variable[];
   add_optimizer_variables(
     trainable_variables: readonly Trainable[],
     name: readonly string[],
-    options?: { readonly initializer?: Initializer | readonly Initializer[] },
+    options?: ListSettings,
   ): Variable[][];
   add_optimizer_variables(
     trainable_variables: readonly Trainable[],
     name: string | readonly string[],
-    { initializer = 'zeros' }: { readonly initializer?: Initializer | readonly Initializer[] } = {},
+    options: ListSettings = {},
   ): Variable[] | Variable[][] {
     const who = `${this.#who}.add_optimizer_variables`;
     checkList(who, trainable_variables);
-    const names = checkNames(who, name, initializer);
-    const rows = trainable_variables.map((variable) =>
-      names.map(([one, first]) =>
-        this.add_variable_from_reference(variable, { name: one, initializer: first as Initializer }),
+    const names = checkNames(who, name, options);
+    const rows = this.#engine.tracking(() =>
+      trainable_variables.map((variable) =>
+        names.map(([one, initializer]) => this.add_variable_from_reference(variable, { name: one, initializer })),
       ),
     );
     const lists = names.map((_, i) => rows.map((row) => row[i] as Variable));

@@ -35,7 +35,22 @@ const initialValue: Field<Numbers | Variable | null, false> = {
 const ofVariable = { shape, dtype: oneOf(dtypes), initializer, name: text('variable') };
 const ofReference = { name: text('var'), shape: nullable(shape), initializer, initial_value: initialValue };
 
+const isList = (x: unknown): x is readonly Initializer[] => Array.isArray(x);
+const ofList = {
+  initializer: {
+    required: false,
+    default: 'zeros',
+    expects: `${initializer.expects}, or an array of these`,
+    is: (x) => isList(x) || initializer.is(x),
+    allows: (x) => isList(x) || initializer.allows(x), // the elements are looked at one by one
+  } as Field<Initializer | readonly Initializer[], false>,
+};
+
+/** Of `add_optimizer_variables`. */
+export type ListSettings = Options<typeof ofList>;
+/** Of `add_variable`. */
 export type VariableSettings = Options<typeof ofVariable>;
+/** Of `add_variable_from_reference`. */
 export type ReferenceSettings = Options<typeof ofReference>;
 
 /** `who`: the method, for errors; `owner`: the name of the optimizer. */
@@ -73,18 +88,19 @@ function create(who: string, { shape, dtype, path, initializer, initial_value }:
   return variableOver(storage, { shape, name: path });
 }
 
-/** Names and initializers of `add_optimizer_variables`, pair by pair; `many` if it was asked for several names. */
-export function checkNames(who: string, name: unknown, initializers: unknown): readonly (readonly [string, unknown])[] {
+/** Names and initializers of `add_optimizer_variables`, pair by pair. */
+export function checkNames(who: string, name: unknown, options: unknown): readonly (readonly [string, Initializer])[] {
+  const { initializer: initializers } = readOptions(who, ofList, [options]);
   const names: unknown[] = Array.isArray(name) ? name : [name];
   if (names.length === 0 || !names.every((one) => typeof one === 'string'))
     throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects name to be a string or strings, got ${describe(name)}`);
-  const list: unknown[] = Array.isArray(initializers) ? initializers : names.map(() => initializers);
+  const list: readonly Initializer[] = isList(initializers) ? initializers : names.map(() => initializers);
   if (list.length !== names.length)
     throw rangeError(
       'ERR_OPT_LENGTH',
       `${who} expects ${names.length} initializers, one for each name, got ${list.length}`,
     );
-  return names.map((one, i) => [one, list[i]]);
+  return names.map((one, i) => [one, list[i] as Initializer]);
 }
 
 /** A variable that may be a reference. */

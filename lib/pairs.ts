@@ -1,4 +1,6 @@
 // Gradients and variables that come in pairs, by a tape, or by name; checked and brought into two lists.
+import { types } from 'node:util';
+
 import { isPlainObject } from './configurable.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
@@ -57,14 +59,32 @@ export type Named<V> = ReadonlyMap<string, V> | Readonly<Record<string, V>>;
 
 /** The entries of a Map or of an object literal, each read once. */
 export function entriesOf(who: string, what: string, named: unknown): ReadonlyMap<string, unknown> {
-  const entries: readonly [unknown, unknown][] | undefined =
-    named instanceof Map ? [...named] : isPlainObject(named) ? Object.entries(named) : undefined;
+  const entries: readonly [unknown, unknown][] | undefined = types.isMap(named)
+    ? mapEntries(named)
+    : isPlainObject(named)
+      ? Object.entries(named)
+      : undefined;
   if (entries === undefined || !entries.every(([key]) => typeof key === 'string'))
     throw typeError(
       'ERR_OPT_ARRAY_TYPE',
       `${who} expects ${what} to be a Map or an object by names, got ${describe(named)}`,
     );
   return new Map(entries as readonly [string, unknown][]);
+}
+
+/** The entries of a Map, whatever iterator it says it has. */
+function mapEntries(map: ReadonlyMap<unknown, unknown>): [unknown, unknown][] {
+  const entries: [unknown, unknown][] = [];
+  Map.prototype.forEach.call(map, (value: unknown, key: unknown) => entries.push([key, value]));
+  return entries;
+}
+
+/** The names, if no two of them are the same. */
+export function checkUnique(who: string, names: readonly string[]): readonly string[] {
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw rangeError('ERR_OPT_ALIAS', `${who} expects variables of different names, two are named "${twice}"`);
+  return names;
 }
 
 /** Throws unless `found` has exactly the keys of `expected`. */

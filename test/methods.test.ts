@@ -1,7 +1,7 @@
 // The methods of the Keras pages beyond apply: single updates, pairs, tapes, names, variables of one's own, steps without state.
 import { assert } from 'chai';
 
-import { Adam, Nadam, SGD, Variable, type FloatArray, type Trainable } from '../lib/index.ts';
+import { Adam, memory, Nadam, SGD, Variable, type FloatArray, type Trainable } from '../lib/index.ts';
 import { refused, thrown, warnings } from './errors.ts';
 import { makers } from './optimizers.ts';
 import { random, words } from './random.ts';
@@ -173,6 +173,26 @@ describe('pairs', () => {
     assert.equal(optimizer.apply_gradients([[[1, 1], v]], { skip_gradients_aggregation: true }), 2);
     assert.equal(optimizer.calls, 1);
   });
+  it('are what minimize takes from compute_gradients, and apply_gradients from aggregate_gradients', async () => {
+    class Halving extends SGD {
+      override compute_gradients(...args: Parameters<SGD['compute_gradients']>) {
+        return super.compute_gradients(...args).map(([gradient, variable]) => {
+          return [(gradient as number[]).map((g) => g / 2), variable] as const;
+        });
+      }
+    }
+    const x = new Variable([3]);
+    new Halving({ learning_rate: 1 }).minimize(0, [x], { gradient: () => [[2]] });
+    assert.equal(x.value[0], 2);
+    class Losing extends SGD {
+      override aggregate_gradients(): never {
+        return undefined as never;
+      }
+    }
+    const optimizer = new Losing();
+    const message = /Losing.apply_gradients expects an array of \[gradient, variable\], got undefined/;
+    await refused(optimizer, [x], () => optimizer.apply_gradients([[[1], x]]), 'ERR_OPT_ARRAY_TYPE', message);
+  });
   it('come from a tape, which minimize follows', () => {
     const x = new Variable([3], { name: 'x' });
     const tape = {
@@ -256,6 +276,24 @@ describe('update', () => {
     optimizer.build([v]);
     optimizer.update({ 'a/b': v }, { 'a/b': [1] });
     assert.equal(v.value[0], 0);
+  });
+  it('refuses names that are not unique, and Maps with entries of their own', async () => {
+    const twins = [1, 2].map((x) => new Variable([x], { name: 'twin' })) as [Variable, Variable];
+    const optimizer = new SGD();
+    optimizer.build(twins);
+    const step = (params: unknown) => () => optimizer.update(params as never, { twin: [1] });
+    const two = /SGD.update expects variables of different names, two are named "twin"/;
+    await refused(optimizer, twins, step({ twin: twins[0] }), 'ERR_OPT_ALIAS', two);
+    const strange = new Map([['twin', twins[0]]]);
+    strange[Symbol.iterator] = () => [3][Symbol.iterator]() as never;
+    await refused(optimizer, twins, step(strange), 'ERR_OPT_ALIAS', two);
+    await refused(
+      optimizer,
+      twins,
+      step(new Proxy(strange, {})),
+      'ERR_OPT_ARRAY_TYPE',
+      /params to be a Map or an object/,
+    );
   });
   it('leaves out what has null for a gradient', async () => {
     const params = data();
@@ -383,6 +421,34 @@ describe('variables of an optimizer', () => {
         ['v_b', 'w_b'],
       ],
     );
+  });
+  it('of several names are added all or none', async () => {
+    const [v, optimizer] = [new Variable([1]), new SGD()];
+    optimizer.build([v]);
+    const add = (list: unknown, options?: unknown) => () =>
+      optimizer.add_optimizer_variables(list as [], ['a', 'b'], options as never);
+    const before = memory().cpu;
+    const rows = [
+      [add([v, 3]), 'ERR_OPT_ARRAY_TYPE', /expects a Variable, or an array .* got 3/],
+      [add([v], { initializer: ['ones', 'twos'] }), 'ERR_OPT_CONFIG_RANGE', /got "twos"/],
+      [
+        add([v], null),
+        'ERR_OPT_CONFIG_TYPE',
+        /one object of options, as in SGD.add_optimizer_variables\(\{ init.* got \(null\)/,
+      ],
+      [
+        add([v], { initialiser: 'ones' }),
+        'ERR_OPT_CONFIG_TYPE',
+        /options that it knows \(initializer\), got "initialiser"/,
+      ],
+      [add([v], { initializer: 3 }), 'ERR_OPT_CONFIG_TYPE', /initializer to be .*, or an array of these, got 3/],
+    ] as const;
+    for (const [call, code, message] of rows) {
+      await refused(optimizer, [v], call, code, message);
+      assert.lengthOf(optimizer.variables, 2);
+    }
+    await new Promise(setImmediate); // finalizers
+    assert.isAtMost(memory().cpu, before);
   });
   it('are set, and disposed of, with the others', () => {
     const optimizer = new SGD();
