@@ -522,9 +522,11 @@ export abstract class Optimizer<F extends Fields = Fields> {
     this.#engine.checkIdle('finalize_variable_values');
     if (!this.use_ema) return;
     const state = this.#engine.built('finalize_variable_values');
-    const indices = state.indicesOf(variables);
-    for (const i of indices) Variable.checkAttached(state.variables[i] as Variable);
-    for (const i of indices) state.variables[i]?.assign(state.averages?.[i] as Variable);
+    const pairs = state
+      .indicesOf(variables)
+      .map((i) => [state.variables[i], state.averages?.[i]] as readonly [Variable, Variable]);
+    for (const variable of pairs.flat()) Variable.checkAttached(variable);
+    for (const [variable, average] of pairs) variable.assign(average);
   }
 
   /**

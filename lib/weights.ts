@@ -35,6 +35,7 @@ export function setWeights(who: string, variables: readonly Variable[], weights:
   const writes = variables.map((variable, i) =>
     checkedWrite(`weights[${i}] ("${variable.path}")`, variable, weights[i]),
   );
+  for (const variable of variables) Variable.checkAttached(variable); // a getter in a weight may have taken it away
   for (const write of writes) write();
 }
 

@@ -187,3 +187,37 @@ describe('build', () => {
     assert.isAtMost(memory().cpu, before);
   });
 });
+
+describe('memory that is gone is found before the first write', () => {
+  const [code, refusal] = ['ERR_OPT_DETACHED', /expects an array with memory/] as const;
+  function scene() {
+    const [kept, lost] = [Float32Array.of(1, 2), Float32Array.of(3)];
+    const optimizer = new SGD({ learning_rate: 1, use_ema: true });
+    optimizer.apply([[1, 1], [1]], [kept, lost]);
+    const values = () => [[...kept], ...optimizer.variables.slice(0, 3).map(({ value }) => [...value].map(String))];
+    return { kept, lost, optimizer, values };
+  }
+  it('by stateless_apply, also where a getter in its arguments takes it away', () => {
+    const takes: readonly ((lost: Float32Array) => unknown)[] = [
+      (lost) => (detach(lost), [[5, 5], [6]]),
+      (lost) => [[5, 5], Object.defineProperty([6], 0, { get: () => (detach(lost), 6) })],
+    ];
+    for (const take of takes) {
+      const { lost, optimizer, values } = scene();
+      const [before, state] = [values(), optimizer.variables.map(({ value }) => [Number(value[0])])];
+      state.splice(2, 2, [7, 7], [7]);
+      const error = thrown(() => optimizer.stateless_apply(state, [[1, 1], [1]], take(lost) as []));
+      assert.equal(error?.code, code, String(error));
+      assert.match(String(error?.message), refusal);
+      assert.deepEqual(values(), before);
+    }
+  });
+  it('by finalize_variable_values', () => {
+    const { optimizer, values } = scene();
+    optimizer.apply([[1, 1], [1]]);
+    const before = values();
+    optimizer.variables[3]?.dispose();
+    assert.equal(thrown(() => optimizer.finalize_variable_values())?.code, 'ERR_OPT_DISPOSED');
+    assert.deepEqual(values(), before);
+  });
+});
