@@ -142,6 +142,7 @@ export interface Configurable {
 }
 /** What `get_config` returns: options by Keras's names, as JSON can carry them. */
 export type Config = Record<string, unknown>;
+/** A class of optimizers or schedules. */
 export type ConfigurableClass = (new (options: never) => Configurable) & {
   readonly className?: string;
   from_config(config: unknown, custom_objects?: unknown): Configurable;

@@ -88,11 +88,21 @@ export { deserialize, get, register_keras_serializable, serialize } from './seri
 
 export type { ErrorCode } from './errors.ts';
 export type { Gradient } from './gradients.ts';
-export type { Config, Configurable, Field, Fields, Options, Values } from './configurable.ts';
-export type { Initializer } from './own_variables.ts';
+export type {
+  Callable,
+  Config,
+  Configurable,
+  ConfigurableClass,
+  Field,
+  Fields,
+  Options,
+  Values,
+} from './configurable.ts';
+export type { Initializer, ListSettings, ReferenceSettings, VariableSettings } from './own_variables.ts';
 export type { GradientAndVariable, Named, Tape } from './pairs.ts';
 export type { CustomObjects, Serialized } from './serialization.ts';
 export type { LearningRate } from './optimizers/common.ts';
 export type { ScaleFunction } from './schedules/cyclical_learning_rate.ts';
 export type { Trainable } from './state.ts';
+export type { Exclusion, Weight, WeightArray } from './weights.ts';
 export type { Constraint, FloatArray, Numbers, VariableDtype, VariableOptions } from './variable.ts';

@@ -58,6 +58,7 @@ function plainNumbers(weight: unknown): unknown {
   return typeof value === 'number' ? [value] : value;
 }
 
+/** What the weight decay leaves out. */
 export interface Exclusion {
   /** These variables. */
   readonly var_list?: readonly Trainable[] | null;
