@@ -10,7 +10,7 @@ import {
   Variable,
   type Config,
 } from '../../lib/index.ts';
-import { classes } from '../optimizers.ts';
+import { methodCalls } from './methods.ts';
 import { treacherousList, value } from './values.ts';
 import type { World } from './world.ts';
 
@@ -92,6 +92,7 @@ function config(world: World, made: Arguments): Record<string, never> {
 }
 
 export const calls: Readonly<Record<string, readonly [weight: number, call: Call]>> = {
+  ...methodCalls,
   apply: [
     8,
     (world, made) =>
@@ -168,7 +169,7 @@ export const calls: Readonly<Record<string, readonly [weight: number, call: Call
   ],
   'new optimizer': [
     1,
-    (world, made) => (world.optimizers[world.int(3)] = new (world.pick(classes))(config(world, made))),
+    (world, made) => (world.optimizers[world.int(3)] = new (world.pick(world.classes))(config(world, made))),
   ],
   deserialize: [
     0.5,
@@ -181,5 +182,5 @@ export const calls: Readonly<Record<string, readonly [weight: number, call: Call
   setNumThreads: [0.2, (world, made) => setNumThreads(world.chance(0.5) ? made.number() : 1 + world.int(4))],
   memory: [0.2, () => [memory(), getNumThreads()]],
   dispose: [0.3, (world) => world.pick([...world.variables, ...world.optimizers]).dispose()],
-  renew: [1, (world) => world.renew()],
+  renew: [2, (world) => world.renew()],
 };

@@ -2,12 +2,15 @@
 import { allocate, setNumThreads, Variable, type FloatArray, type Optimizer } from '../../lib/index.ts';
 import { classes } from '../optimizers.ts';
 import type { Random } from '../random.ts';
+import { userClasses } from './users.ts';
 
 /** What the caller's own code throws. */
 export class UserError extends Error {}
 
 export class World {
   readonly next: Random;
+  /** Classes of the library and of the caller. */
+  readonly classes = [...classes, ...userClasses(this)];
   variables: Variable[] = [];
   plain: FloatArray[] = [];
   optimizers: Optimizer[] = [];
@@ -50,7 +53,7 @@ export class World {
     const count = 1 + this.int(4);
     this.variables = Array.from({ length: count }, () => new Variable(this.numbers(this.length(), this.chance(0.3))));
     this.plain = Array.from({ length: 2 }, () => this.remember(this.numbers(this.length())));
-    this.optimizers = Array.from({ length: 3 }, () => new (this.pick(classes))(this.options() as never));
+    this.optimizers = Array.from({ length: 3 }, () => new (this.pick(this.classes))(this.options() as never));
   }
 
   /** Options that an optimizer accepts, functions of the caller's among them. */
@@ -91,7 +94,7 @@ export class World {
 }
 
 export function detach(array: FloatArray | undefined): void {
-  if (array === undefined || !(array.buffer instanceof ArrayBuffer)) return;
+  if (array === undefined || !(array.buffer instanceof ArrayBuffer) || array.length === 0) return;
   structuredClone(array.buffer, { transfer: [array.buffer] });
 }
 
@@ -121,6 +124,20 @@ const attacks: readonly ((world: World) => void)[] = [
   (world) => world.pick(world.optimizers).exclude_from_weight_decay({ var_names: ['variable'] }),
   (world) => world.pick(world.optimizers).build(world.variables),
   (world) => world.renew(),
+  (world) => {
+    const variable = world.pick(world.variables);
+    world.pick(world.optimizers).update_step(variable.gradient, variable);
+  },
+  (world) => void world.pick(world.optimizers).add_variable({ name: 'attack' }),
+  (world) => {
+    const optimizer = world.pick(world.optimizers);
+    const gradients = world.variables.map((v) => v.gradient);
+    optimizer.stateless_apply(optimizer.variables, gradients, world.variables);
+  },
+  (world) => {
+    const optimizer = world.pick(world.optimizers);
+    world.pick(optimizer.variables).dispose();
+  },
   (world) => setNumThreads(1 + world.int(4)),
   (world) => void world.remember(allocate(world.int(50))),
   (world) => void world.remember(world.numbers(3)).fill(NaN),
