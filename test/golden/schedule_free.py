@@ -2,18 +2,18 @@
 
     python test/golden/schedule_free.py
 
-On TensorFlow and torch, `momentum_old` in ScheduleFreeAdamW.update_step is no copy, so that it changes before it is read; on
-JAX it is one (jax-backend.json). Here float32 is Keras on TensorFlow with a copy in that place, and exact64 is Keras on JAX in
-float64, where every Python number enters as a double. A process for each, since Keras chooses both for the whole process.
+float32 is Keras on TensorFlow, mended by copied_momentum.py, and exact64 is Keras on JAX in float64, where every Python number
+enters as a double. A process for each, since Keras chooses both for the whole process.
 """
 
-import inspect
 import json
 import math
 import os
 import pathlib
 import subprocess
 import sys
+
+from copied_momentum import copy_momentum
 
 folder = pathlib.Path(__file__).parent
 backends = {"float32": "tensorflow", "float64": "jax"}
@@ -22,16 +22,6 @@ backends = {"float32": "tensorflow", "float64": "jax"}
 def number(x):
     """As JSON can have it: the shortest decimal that gives x back."""
     return float(str(x)) if x == x and abs(x) != float("inf") else str(x).replace("nan", "NaN").replace("inf", "Infinity")
-
-
-def copy_momentum():
-    from keras.src.optimizers import schedule_free_adamw as module
-
-    aliased, copied = "momentum_old = momentum.value", "momentum_old = ops.copy(momentum)"
-    text = inspect.cleandoc("\n" + inspect.getsource(module.ScheduleFreeAdamW.update_step))
-    assert aliased in text
-    exec(text.replace(aliased, copied), vars(module))
-    module.ScheduleFreeAdamW.update_step = vars(module)["update_step"]
 
 
 def cosine_decay(step, initial_learning_rate, decay_steps, alpha, warmup_target, warmup_steps, **_):
