@@ -1,6 +1,5 @@
 // What cannot be measured here, and why. Builds the loops in C++ on the way.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { addon } from '../dist/native.js';
 import { drivers, hostOf, pythonHosts } from './drivers.ts';
 import { trafficAddon } from './hosts/traffic.ts';
-import { python } from './peer.ts';
+import { pythonFailure } from './python.ts';
 
 /** Why the loops in C++ could not be built; undefined if they were. */
 function trafficFailure(): string | undefined {
@@ -34,9 +33,6 @@ function tensorflowFailure(): string | undefined {
     return (error as Error).message.split('\n')[0];
   }
 }
-
-const pythonFailure = (): string | undefined =>
-  existsSync(python) ? undefined : 'there is no build-python/: npm run bench:python makes it';
 
 function backendFailure(mode: string): string | undefined {
   const { name, unusable } = addon.backends.find((backend) => backend.name === mode) ?? {};

@@ -41,8 +41,19 @@ def seconds(instance: Instance, calls: int) -> float:
     return time.perf_counter() - start
 
 
-def serve(make: Callable[[Task, str], Instance]) -> None:
+def reply_to_lines(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Answers until stdin ends."""
+    with os.fdopen(3, "w", buffering=1) as replies:
+        for line in sys.stdin:
+            try:
+                reply = answer(json.loads(line))
+            except Exception as error:  # the parent says what it was about
+                reply = {"error": f"{type(error).__name__}: {error}"}
+            replies.write(json.dumps(reply) + "\n")
+
+
+def serve(make: Callable[[Task, str], Instance]) -> None:
+    """Runs a peer until stdin ends."""
     made: dict[str, tuple[Instance, int]] = {}
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -64,10 +75,4 @@ def serve(make: Callable[[Task, str], Instance]) -> None:
             case unknown:
                 raise ValueError(f"unknown request {unknown}")
 
-    with os.fdopen(3, "w", buffering=1) as replies:
-        for line in sys.stdin:
-            try:
-                reply = answer(json.loads(line))
-            except Exception as error:  # the parent drops the driver and prints why
-                reply = {"error": f"{type(error).__name__}: {error}"}
-            replies.write(json.dumps(reply) + "\n")
+    reply_to_lines(answer)
