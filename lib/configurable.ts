@@ -21,6 +21,8 @@ export interface Field<V, R extends boolean = boolean> {
   readonly extension?: boolean;
   /** Only for the constructor: neither a property nor in the config. */
   readonly transient?: boolean;
+  /** Counts something: Python may want an int where it wants a float of other numbers. */
+  readonly counts?: boolean;
 }
 
 /** Hyper-parameters by name. */
@@ -65,8 +67,10 @@ export const nonNegative = (value: number) => numeric(value, 'a number >= 0', (x
 export const positive = <D extends number | undefined = undefined>(value?: D): Numeric<D> =>
   numeric(value, 'a number > 0', (x) => x > 0) as Numeric<D>;
 
+/** A field that counts something: steps, updates. */
+export const counting = <F extends { readonly counts?: boolean }>(field: F): F => ({ ...field, counts: true });
 export const whole = (value: number) =>
-  numeric(value, 'a whole number >= 0', (x) => Number.isSafeInteger(x) && x >= 0) as Numeric<number>;
+  counting(numeric(value, 'a whole number >= 0', (x) => Number.isSafeInteger(x) && x >= 0)) as Numeric<number>;
 
 const plainly = { required: false, allows: any } as const;
 export const flag = (value: boolean): Field<boolean, false> => ({
@@ -145,6 +149,7 @@ export type Config = Record<string, unknown>;
 /** A class of optimizers or schedules. */
 export type ConfigurableClass = (new (options: never) => Configurable) & {
   readonly className?: string;
+  readonly fields?: Fields | undefined;
   from_config(config: unknown, custom_objects?: unknown): Configurable;
 };
 

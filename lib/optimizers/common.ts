@@ -1,6 +1,7 @@
 // The arguments that every optimizer has: keras/src/optimizers/base_optimizer.py, in the order of its config.
 import {
   checkField,
+  counting,
   finite,
   flag,
   isPlainFunction,
@@ -31,7 +32,7 @@ const learningRate = (value: number): Field<LearningRate, false> => ({
 });
 
 const gradientAccumulationSteps = {
-  ...nullable(finite(0)),
+  ...counting(nullable(finite(0))),
   expects: 'a number >= 2, 0 or null',
   allows: (x: number | null) => x === null || x === 0 || (Number.isFinite(x) && x >= 2),
 };
@@ -45,7 +46,7 @@ export const common = (learning_rate: number) => ({
   clipvalue: nullable(finite()),
   use_ema: flag(false),
   ema_momentum: finite(0.99),
-  ema_overwrite_frequency: nullable(finite()),
+  ema_overwrite_frequency: counting(nullable(finite())),
   loss_scale_factor: nullable(finite()),
   gradient_accumulation_steps: gradientAccumulationSteps,
   // Extensions: docs/bfloat16.md. The slots of float32 variables in half the memory, how they are rounded, the seed of that,

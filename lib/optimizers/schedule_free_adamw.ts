@@ -1,5 +1,5 @@
 import type { Arithmetic } from '../arithmetic.ts';
-import { fraction, nonNegative, orCallable, positiveFraction, type Values } from '../configurable.ts';
+import { counting, fraction, nonNegative, orCallable, positiveFraction, type Values } from '../configurable.ts';
 import { Optimizer } from '../optimizer.ts';
 import type { Hyper, Moment } from '../step.ts';
 import { common } from './common.ts';
@@ -8,7 +8,7 @@ const own = {
   beta_1: orCallable(positiveFraction(0.9)),
   beta_2: orCallable(fraction(0.999)),
   epsilon: nonNegative(1e-8),
-  warmup_steps: nonNegative(0),
+  warmup_steps: counting(nonNegative(0)),
 };
 const fields = { ...common(0.0025), ...own };
 

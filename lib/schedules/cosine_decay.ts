@@ -1,13 +1,13 @@
-import { finite, nullable, positive, type Values } from '../configurable.ts';
+import { counting, finite, nullable, positive, type Values } from '../configurable.ts';
 import { LearningRateSchedule, named } from './schedule.ts';
 
 const fields = {
   initial_learning_rate: finite(),
-  decay_steps: positive(),
+  decay_steps: counting(positive()),
   alpha: finite(0),
   ...named('CosineDecay'),
   warmup_target: nullable(finite()),
-  warmup_steps: finite(0),
+  warmup_steps: counting(finite(0)),
 };
 
 export interface CosineDecay extends Values<typeof fields> {}

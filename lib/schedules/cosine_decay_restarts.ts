@@ -1,9 +1,9 @@
-import { finite, positive, type Values } from '../configurable.ts';
+import { counting, finite, positive, type Values } from '../configurable.ts';
 import { LearningRateSchedule, named } from './schedule.ts';
 
 const fields = {
   initial_learning_rate: finite(),
-  first_decay_steps: positive(),
+  first_decay_steps: counting(positive()),
   t_mul: finite(2),
   m_mul: finite(1),
   alpha: finite(0),

@@ -1,9 +1,9 @@
-import { finite, flag, positive, type Values } from '../configurable.ts';
+import { counting, finite, flag, positive, type Values } from '../configurable.ts';
 import { LearningRateSchedule, named } from './schedule.ts';
 
 const fields = {
   initial_learning_rate: finite(),
-  decay_steps: positive(),
+  decay_steps: counting(positive()),
   decay_rate: finite(),
   staircase: flag(false),
   ...named('ExponentialDecay'),

@@ -1,9 +1,9 @@
-import { listOf, type Arguments, type Values } from '../configurable.ts';
+import { counting, listOf, type Arguments, type Values } from '../configurable.ts';
 import { rangeError } from '../errors.ts';
 import { LearningRateSchedule, named } from './schedule.ts';
 
 const fields = {
-  boundaries: listOf<number>('an array of numbers', Number.isFinite),
+  boundaries: counting(listOf<number>('an array of numbers', Number.isFinite)),
   values: listOf<number>('a non-empty array of numbers', Number.isFinite, (values) => values.length > 0),
   ...named('PiecewiseConstant'),
 };

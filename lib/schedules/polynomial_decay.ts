@@ -1,9 +1,9 @@
-import { finite, flag, positive, type Values } from '../configurable.ts';
+import { counting, finite, flag, positive, type Values } from '../configurable.ts';
 import { LearningRateSchedule, named } from './schedule.ts';
 
 const fields = {
   initial_learning_rate: finite(),
-  decay_steps: positive(),
+  decay_steps: counting(positive()),
   end_learning_rate: finite(0.0001),
   power: finite(1),
   cycle: flag(false),
