@@ -84,6 +84,7 @@ export { LearningRateSchedule } from './schedules/schedule.ts';
 export { allocate } from './arrays.ts';
 export { getNumThreads, memory, setNumThreads } from './native.ts';
 export { Variable } from './variable.ts';
+export { stringify } from './json.ts';
 export { deserialize, get, register_keras_serializable, serialize } from './serialization.ts';
 
 export type { ErrorCode } from './errors.ts';

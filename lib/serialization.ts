@@ -151,12 +151,13 @@ function customNamed(name: unknown, custom: CustomObjects | undefined): unknown 
   return Object.hasOwn(custom, name) ? custom[name] : undefined;
 }
 
+/** A class of this package, or one that was registered; undefined if there is none. */
+export const knownClass = (name: unknown, registeredName: unknown): ConfigurableClass | undefined =>
+  (typeof registeredName === 'string' ? registered.get(registeredName)?.cls : undefined) ??
+  (typeof name === 'string' ? builtins.get(name.toLowerCase())?.cls : undefined);
+
 function classNamed(who: string, name: unknown, registeredName: unknown, custom?: CustomObjects): ConfigurableClass {
-  const found =
-    customNamed(registeredName, custom) ??
-    customNamed(name, custom) ??
-    (typeof registeredName === 'string' ? registered.get(registeredName)?.cls : undefined) ??
-    (typeof name === 'string' ? builtins.get(name.toLowerCase())?.cls : undefined);
+  const found = customNamed(registeredName, custom) ?? customNamed(name, custom) ?? knownClass(name, registeredName);
   if (typeof found === 'function' && isConfigurable(found.prototype)) return found as ConfigurableClass;
   const known = [...builtins.values()].map(({ cls }) => classNameOf(cls)).concat([...registered.keys()]);
   throw typeError(
