@@ -9,31 +9,20 @@ import {
   numbers,
   readGolden,
   replayCase,
-  ulp32,
   type Case,
   type GoldenFile,
   type Problem,
   type Run,
 } from './golden.ts';
 import { classes } from './optimizers.ts';
+import { isInexact, tolerance } from './promise.ts';
 
-/** Keras on TensorFlow has a bug there: test/golden/schedule_free.py. */
+/** Keras on TensorFlow has a bug there: test/golden/copied_momentum.py. */
 const elsewhere: Readonly<Record<string, string>> = { schedulefreeadamw: 'schedulefreeadamw-meant' };
 const files = classes.map(({ className }) => className.toLowerCase()).map((name) => elsewhere[name] ?? name);
 
 const isSparse = (c: Case): boolean => c.steps !== undefined;
-const hasNorm = ({ args }: Case): boolean => 'clipnorm' in args || 'global_clipnorm' in args;
-const hasSchedule = ({ args }: Case): boolean => typeof args.learning_rate === 'object';
-/** Ftrl's roots and powers: ours are rounded correctly, TensorFlow's not always. Everything to the power of 0 is 1. */
-const hasPower = ({ class: name, args }: Case): boolean => name === 'Ftrl' && args.learning_rate_power !== 0;
-/** Where a float32 sum has an order of its own, or the schedule is float64 here and float32 in Keras. */
-const isInexact = (c: Case): boolean => hasNorm(c) || hasSchedule(c) || hasPower(c);
-
-/**
- * The tolerance for what is not promised to the bit. Keras's own float32 may be off by |keras - exact|; another rounding of
- * a rate or a norm moves every step by a relative 1e-5 at most (optimizers.md 7), and the rounding of the variable by
- * 1/2 ulp a step adds up like a random walk, sqrt(t). Ftrl reaches 1.3e-7 of the distance, 5e-7 on wild gradients.
- */
+/** Keras's own float32 may be off by |keras - exact|. */
 function checkClose(
   who: string,
   ours: readonly number[],
@@ -44,7 +33,7 @@ function checkClose(
 ): void {
   ours.forEach((x, i) => {
     const expected = keras[i] as number;
-    const bound = Math.abs(expected - (exact[i] as number)) + 1e-5 * travelled + 4 * ulp32(expected) * Math.sqrt(t);
+    const bound = Math.abs(expected - (exact[i] as number)) + tolerance(expected, travelled, t);
     assert.isAtMost(Math.abs(x - expected), bound, `${who}[${i}]: ${x}, Keras ${expected}`);
   });
 }
