@@ -5,20 +5,9 @@ import { assert } from 'chai';
 
 import { deserialize, Nadam, Variable, type Optimizer } from '../lib/index.ts';
 import { addon, useBackend, type Dtype } from '../lib/native.ts';
-import { variants } from './optimizers.ts';
+import { flags, variants } from './optimizers.ts';
 import { backends, random, wildNumber, words } from './random.ts';
 
-const flags: readonly object[] = [
-  {},
-  { weight_decay: 0.1 },
-  { clipvalue: 0.25 },
-  { clipnorm: 0.5 },
-  { global_clipnorm: 0.75 },
-  { loss_scale_factor: 3 },
-  { use_ema: true, ema_overwrite_frequency: 2 },
-  { gradient_accumulation_steps: 2 },
-  { weight_decay: 0.1, global_clipnorm: 0.5, loss_scale_factor: 3, gradient_accumulation_steps: 2, use_ema: true },
-];
 const lengths = [0, 1, 7, 8, 9, 15, 16, 17, 63, 64, 65, 1000];
 const types = { float32: Float32Array, float64: Float64Array };
 

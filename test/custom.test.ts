@@ -16,6 +16,7 @@ import {
   type Trainable,
 } from '../lib/index.ts';
 import { refused, rejection, thrown } from './errors.ts';
+import { flags } from './optimizers.ts';
 import { random, words } from './random.ts';
 
 const own = { ...fields.common(0.01), momentum: fields.fraction(0) };
@@ -46,17 +47,6 @@ class Descent extends Optimizer<typeof own> {
 }
 register_keras_serializable(Descent, 'test');
 
-const flags: readonly object[] = [
-  {},
-  { weight_decay: 0.1 },
-  { clipvalue: 0.25 },
-  { clipnorm: 0.5 },
-  { global_clipnorm: 0.75 },
-  { loss_scale_factor: 3 },
-  { use_ema: true, ema_overwrite_frequency: 2 },
-  { gradient_accumulation_steps: 2 },
-  { weight_decay: 0.1, global_clipnorm: 0.5, loss_scale_factor: 3, gradient_accumulation_steps: 2, use_ema: true },
-];
 const types = [Float32Array, Float64Array];
 const lengths = [1, 7, 1000];
 

@@ -17,6 +17,19 @@ export const variants: Readonly<Record<string, readonly object[]>> = {
   ScheduleFreeAdamW: [{}, { warmup_steps: 3 }],
 };
 
+/** The common options, one by one and together. */
+export const flags: readonly object[] = [
+  {},
+  { weight_decay: 0.1 },
+  { clipvalue: 0.25 },
+  { clipnorm: 0.5 },
+  { global_clipnorm: 0.75 },
+  { loss_scale_factor: 3 },
+  { use_ema: true, ema_overwrite_frequency: 2 },
+  { gradient_accumulation_steps: 2 },
+  { weight_decay: 0.1, global_clipnorm: 0.5, loss_scale_factor: 3, gradient_accumulation_steps: 2, use_ema: true },
+];
+
 export type OptimizerClass = (new (options?: object) => Optimizer) & { readonly className: string };
 
 export const classes = Object.keys(variants).map(
