@@ -12,19 +12,20 @@ const lengths = [0, 1, 7, 8, 9, 15, 16, 17, 63, 64, 65, 1000];
 const types = { float32: Float32Array, float64: Float64Array };
 
 /** The words of all variables and states after five steps. */
-function train(
+async function train(
+  way: 'apply' | 'apply_async',
   backend: string,
   class_name: string,
   config: object,
   dtype: Dtype,
   number: typeof wildNumber,
-): string[][] {
+): Promise<string[][]> {
   const before = useBackend(backend);
   const next = random(`${class_name}${dtype}`);
   const make = (length: number) => new types[dtype](length).map(() => number(next));
   const optimizer = deserialize({ class_name, config }) as Optimizer;
   const variables = lengths.map((length) => new Variable(make(length)));
-  for (let t = 0; t < 5; t++) optimizer.apply(lengths.map(make), variables);
+  for (let t = 0; t < 5; t++) await optimizer[way](lengths.map(make), variables);
   useBackend(before);
   return [...variables, ...optimizer.variables].map(({ value }) => words(value));
 }
@@ -59,17 +60,18 @@ describe('backends', () => {
   for (const [name, options] of Object.entries(variants))
     for (const option of options)
       for (const dtype of ['float32', 'float64'] as const)
-        it(`${name} ${JSON.stringify(option)}, ${dtype}: the same words with every flag`, () => {
+        it(`${name} ${JSON.stringify(option)}, ${dtype}: the same words with every flag, sync and async`, async () => {
           for (const flag of flags)
             for (const number of [wildNumber, (next: () => number) => next() - 0.5]) {
               const config = { ...option, ...flag };
-              const baseline = train('baseline', name, config, dtype, number);
+              const baseline = await train('apply', 'baseline', name, config, dtype, number);
               for (const backend of backends)
-                assert.deepEqual(
-                  train(backend, name, config, dtype, number),
-                  baseline,
-                  `${backend} ${JSON.stringify(flag)}`,
-                );
+                for (const way of ['apply', 'apply_async'] as const)
+                  assert.deepEqual(
+                    await train(way, backend, name, config, dtype, number),
+                    baseline,
+                    `${way} ${backend} ${JSON.stringify(flag)}`,
+                  );
             }
         });
 
