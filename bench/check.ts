@@ -41,11 +41,12 @@ function truthOf(driver: string, rule: string, variant: string): { driver: strin
   return plain || !ours ? { driver: 'javascript', variant: 'plain' } : undefined;
 }
 
-function toleranceOf(driver: string, truth: string, variant: string): number {
-  const { norm = false, javascript = 0 } = variantNamed(variant);
-  if (driver === 'ours') return javascript;
-  const own = hostOf(driver) === 'ours' && truth === 'ours'; // the same order in every backend
-  return (driverNamed(driver).tolerance ?? 0) + (norm && !own ? kNormRounding : 0);
+function toleranceOf(driver: string, truth: string, rule: string, variant: string): number {
+  const { norm = false, narrow = false, javascript = 0 } = variantNamed(variant);
+  const { tolerance = 0, tolerances = {} } = driverNamed(driver);
+  const most = tolerances[rule] ?? tolerance;
+  if (truth === 'javascript') return Math.max(most, javascript, (narrow && ruleNamed(rule).narrow) || 0);
+  return most + (norm && hostOf(driver) !== 'ours' ? kNormRounding : 0); // the same order in every backend of ours
 }
 
 /** What was found, in words. Throws a Difference, or why it could not be asked; undefined if there is nothing to compare. */
@@ -59,7 +60,10 @@ export async function check(driver: string, trial: Trial, peers: Peers): Promise
   const values = await valuesOf(driver, peers, taskOf(rule, variant, threads, kShapes));
   if (values === undefined || expected === undefined) return undefined;
   if (bits(values).equals(bits(expected))) return `the bits of ${truth.driver}`;
-  const [difference, tolerance] = [largestDifference(values, expected), toleranceOf(driver, truth.driver, variant)];
+  const [difference, tolerance] = [
+    largestDifference(values, expected),
+    toleranceOf(driver, truth.driver, rule, variant),
+  ];
   const found = `differs from ${truth.driver} by ${difference.toExponential(1)}`;
   if (difference <= tolerance) return `${found} of ${tolerance.toExponential(1)} allowed`;
   throw new Difference(`${rule} ${variant} ${found} after ${kSteps} steps`);

@@ -5,6 +5,8 @@ import { Peers } from './peer.ts';
 import { ruleNames } from './rules.ts';
 import { variants } from './variants.ts';
 
+const kRule = Math.max(...ruleNames.map((name) => name.length)); // characters
+
 interface Finding {
   readonly text: string;
   readonly right: boolean;
@@ -27,7 +29,7 @@ async function checkVariant(rule: string, variant: string, drivers: readonly str
   for (const driver of drivers) {
     const finding = await find(driver, { rule, work: '', variant, threads: 1 }, peers);
     if (finding === undefined) continue;
-    console.log(`${rule.padEnd(13)} ${variant.padEnd(20)} ${driver.padEnd(15)} ${finding.text}`);
+    console.log(`${rule.padEnd(kRule)} ${variant.padEnd(20)} ${driver.padEnd(15)} ${finding.text}`);
     right &&= finding.right;
     if (driver === 'ours' && finding.text.startsWith('skipped')) return right;
   }

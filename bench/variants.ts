@@ -21,6 +21,8 @@ export interface Variant {
   readonly gradients?: 'bfloat16' | 'float16';
   /** Norms are sums, whose order is the framework's own. */
   readonly norm?: boolean;
+  /** Slots are bfloat16. */
+  readonly narrow?: boolean;
   /** How far a plain step in JavaScript may be from this one; absent where it is another step. */
   readonly javascript?: number;
 }
@@ -45,6 +47,7 @@ function narrow(about: string, state_rounding: string, gradients?: 'bfloat16' | 
     calls: 1,
     passes: (slots) => [walk(0, slots + 1, gradients ? 2 : 4, 2)],
     javascript: kNarrow,
+    narrow: true,
     ...(gradients && { gradients }),
   };
 }

@@ -1,13 +1,31 @@
 // The steps as a program without a library has them: bench/loops/.
 import { timed, type Instance, type Task } from '../host.ts';
 import { gradientOf, variableOf } from '../inputs.ts';
+import { adadelta } from '../loops/adadelta.ts';
+import { adagrad } from '../loops/adagrad.ts';
 import { adam } from '../loops/adam.ts';
+import { adamax } from '../loops/adamax.ts';
+import { ftrl } from '../loops/ftrl.ts';
+import { lion } from '../loops/lion.ts';
 import type { Options, Steps, Tensor } from '../loops/loop.ts';
 import { nadam } from '../loops/nadam.ts';
+import { rmsprop } from '../loops/rmsprop.ts';
+import { scheduleFreeAdamW } from '../loops/schedule_free_adamw.ts';
 import { sgd } from '../loops/sgd.ts';
 import { elementsOf } from '../work.ts';
 
-const stepsOf: Readonly<Record<string, Steps>> = { ...sgd, ...adam, ...nadam };
+const stepsOf: Readonly<Record<string, Steps>> = {
+  ...sgd,
+  ...rmsprop,
+  ...adagrad,
+  ...adadelta,
+  ...adam,
+  ...adamax,
+  ...nadam,
+  ...lion,
+  ...ftrl,
+  ...scheduleFreeAdamW,
+};
 
 export function make({ rule, plain, slots, shapes }: Task): Instance {
   const tensors = shapes.map(elementsOf).map((length, i): Tensor => {

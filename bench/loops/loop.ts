@@ -7,8 +7,13 @@ export interface Options {
   readonly momentum: number;
   readonly beta_1: number;
   readonly beta_2: number;
+  readonly rho: number;
   readonly epsilon: number;
   readonly weight_decay?: number;
+  readonly initial_accumulator_value: number;
+  readonly learning_rate_power: number;
+  readonly l1_regularization_strength: number;
+  readonly l2_regularization_strength: number;
 }
 
 /** The variable, its gradient, its slots. */
@@ -24,9 +29,11 @@ export type Scalars<K> = (options: Options) => (step: number) => K;
 /** The options are the scalars. */
 export const constant: Scalars<Options> = (options) => () => options;
 
+/** `start` writes into the slots, which are zero, what they begin with. */
 export const steps =
-  <K>(loop: Loop<K>, scalars: Scalars<K>): Steps =>
+  <K>(loop: Loop<K>, scalars: Scalars<K>, start?: Loop<Options>): Steps =>
   (tensors, options) => {
+    if (start !== undefined) for (const tensor of tensors) start(options, ...tensor);
     const at = scalars(options);
     let step = 0;
     return () => {

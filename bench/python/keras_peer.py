@@ -5,11 +5,15 @@ import tensorflow as tf
 from protocol import Instance, Task, inputs, serve
 
 
+CLASSES_WITHOUT_OURS = {"schedule_free_adamw_aliased": "ScheduleFreeAdamW"}
+
+
 def make(task: Task, mode: str) -> Instance:
     values, gradients = inputs(task)
     variables = [keras.Variable(value) for value in values]
     given = [tf.constant(gradient) for gradient in gradients]
-    optimizer = getattr(keras.optimizers, task["className"])(**task["options"])
+    name = task["className"] or CLASSES_WITHOUT_OURS[task["rule"]]
+    optimizer = getattr(keras.optimizers, name)(**task["options"])
     optimizer.build(variables)
 
     def apply(*gradients):
