@@ -1,5 +1,6 @@
 // Every driver: what does a step, or moves as much memory. A driver is a host, which is a process, and perhaps a mode of it.
-import { ruleNamed, ruleNames } from './rules.ts';
+import { javascript, keras, optax, tensorflowJs, torch, type Likeness } from './likeness.ts';
+import { ruleNamed } from './rules.ts';
 import { variantNamed } from './variants.ts';
 
 export interface Trial {
@@ -9,52 +10,15 @@ export interface Trial {
   readonly threads: number;
 }
 
-export interface Driver {
+export interface Driver extends Likeness {
   readonly about: string;
   /** Chosen without a word: always, not with --quick, only with --full, never. */
   readonly when: 'quick' | 'default' | 'full' | 'named';
-  /** The rules that it has, each with the rule it does instead where it has only a similar one. Absent: all, themselves. */
-  readonly as?: Readonly<Record<string, string>>;
-  /** The variants that it has. Absent: all. */
-  readonly variants?: readonly string[];
   /** Elements from which on a step takes too long or too much memory. */
   readonly most?: number;
   /** Measured only for so many tensors. */
   readonly tensors?: (count: number) => boolean;
-  /** By how much its values may differ from ours; absent for the loops that have none. */
-  readonly tolerance?: number;
-  /** Of rules where it is another. */
-  readonly tolerances?: Readonly<Record<string, number>>;
 }
-
-// Roundings: compilers fuse multiplications with additions, and folded scalars are other floats. A few units in the last
-// place of numbers below 1, after a few steps.
-const kRounding = 1e-6;
-// Adam with epsilon beside the root of the corrected second moment instead of the uncorrected: at the first step this is
-// epsilon / sqrt(1 - beta_2) more beside roots from 1/256 on, 8e-4 of a step of 0.001.
-const kEpsilon = 1e-5;
-
-const same = (...names: string[]): Record<string, string> => Object.fromEntries(names.map((name) => [name, name]));
-const rmsprops = ['rmsprop', 'rmsprop_momentum', 'rmsprop_centered', 'rmsprop_centered_momentum'];
-const basic = same('sgd', 'sgd_momentum', 'adam', 'adamw', 'nadam');
-const within = (tolerance: number, ...names: string[]): Record<string, number> =>
-  Object.fromEntries(names.map((name) => [name, tolerance]));
-const kerasVariants = ['plain', 'global_clipnorm', 'ema', 'accumulation'];
-const torch = { variants: ['plain', 'global_clipnorm', 'ema'], when: 'default', tolerance: kEpsilon } as const;
-// TensorFlow does not always round a power of an element correctly. In a tf.function it makes x / sqrt(y) a product with
-// rsqrt(y), which is rounded otherwise.
-const powers = within(kRounding, 'ftrl', 'ftrl_power');
-const rewritten = within(kRounding, ...rmsprops, 'adagrad', 'adadelta');
-const keras = {
-  as: { ...same(...ruleNames), schedule_free_adamw: 'schedule_free_adamw_aliased' },
-  variants: kerasVariants,
-  when: 'default',
-} as const;
-const tensorflowJs = {
-  as: { ...same('sgd', 'sgd_momentum', 'adam'), adamw: 'adam', nadam: 'adam' },
-  variants: ['plain'],
-  tolerance: kEpsilon,
-} as const;
 
 const step = 'optimizer.apply()';
 
@@ -78,12 +42,7 @@ export const drivers: Readonly<Record<string, Driver>> = {
   'ours:avx512': { about: 'ours with the kernels for AVX-512', when: 'named', tolerance: 0 },
   'ours:avx2': { about: 'ours with the kernels for AVX2', when: 'named', tolerance: 0 },
   'ours:baseline': { about: 'ours with the kernels for any processor', when: 'named', tolerance: 0 },
-  javascript: {
-    about: 'the same step as a loop over Float32Arrays',
-    when: 'quick',
-    variants: ['plain'],
-    tolerance: kRounding,
-  },
+  javascript: { ...javascript, about: 'the same step as a loop over Float32Arrays', when: 'quick' },
   'tfjs:cpu': {
     ...tensorflowJs,
     about: 'optimizer.applyGradients of TensorFlow.js, CPU backend',
@@ -96,31 +55,15 @@ export const drivers: Readonly<Record<string, Driver>> = {
     when: 'default',
     most: 2 ** 25, // its memory has 32-bit addresses
   },
-  'keras:eager': {
-    ...keras,
-    about: 'optimizer.apply of Keras on TensorFlow, eagerly',
-    tolerance: 0,
-    tolerances: powers,
-  },
-  'keras:function': {
-    ...keras,
-    about: 'the same in a tf.function',
-    tolerance: 0,
-    tolerances: { ...powers, ...rewritten },
-  },
-  'keras:jit': { ...keras, about: 'the same in a tf.function with jit_compile', tolerance: kRounding },
-  'torch:foreach': { ...torch, about: 'optimizer.step of PyTorch, foreach', as: basic },
-  'torch:fused': {
-    ...torch,
-    about: 'optimizer.step of PyTorch, fused',
-    as: { ...same('sgd', 'sgd_momentum', 'adam', 'adamw'), nadam: 'adamw' },
-  },
+  'keras:eager': { ...keras.eager, about: 'optimizer.apply of Keras on TensorFlow, eagerly', when: 'default' },
+  'keras:function': { ...keras.function, about: 'the same in a tf.function', when: 'default' },
+  'keras:jit': { ...keras.jit, about: 'the same in a tf.function with jit_compile', when: 'default' },
+  'torch:foreach': { ...torch.foreach, about: 'optimizer.step of PyTorch, foreach', when: 'default' },
+  'torch:fused': { ...torch.fused, about: 'optimizer.step of PyTorch, fused', when: 'default' },
   optax: {
+    ...optax,
     about: 'update and apply_updates of optax in a jax.jit with donated buffers',
     when: 'default',
-    as: { ...basic, nadam: 'nadam_constant' },
-    variants: kerasVariants,
-    tolerance: kEpsilon,
   },
 };
 

@@ -1,0 +1,61 @@
+// How like ours the peers are: the rules and variants that they have, and how far their values may be from ours.
+import { ruleNames } from './rules.ts';
+
+export interface Likeness {
+  /** The rules that it has, each with the rule it does instead where it has only a similar one. Absent: all, themselves. */
+  readonly as?: Readonly<Record<string, string>>;
+  /** The variants that it has. Absent: all. */
+  readonly variants?: readonly string[];
+  /** By how much its values may differ from ours; absent for the loops that have none. */
+  readonly tolerance?: number;
+  /** Of rules where it is another. */
+  readonly tolerances?: Readonly<Record<string, number>>;
+}
+
+// Roundings: compilers fuse multiplications with additions, and folded scalars are other floats. A few units in the last
+// place of numbers below 1, after a few steps.
+const kRounding = 1e-6;
+// Adam with epsilon beside the root of the corrected second moment instead of the uncorrected: at the first step this is
+// epsilon / sqrt(1 - beta_2) more beside roots from 1/256 on, 8e-4 of a step of 0.001.
+const kEpsilon = 1e-5;
+
+const same = (...names: string[]): Record<string, string> => Object.fromEntries(names.map((name) => [name, name]));
+const within = (tolerance: number, ...names: string[]): Record<string, number> =>
+  Object.fromEntries(names.map((name) => [name, tolerance]));
+
+const rmsprops = ['rmsprop', 'rmsprop_momentum', 'rmsprop_centered', 'rmsprop_centered_momentum'];
+const basic = same('sgd', 'sgd_momentum', 'adam', 'adamw', 'nadam');
+
+export const javascript: Likeness = { variants: ['plain'], tolerance: kRounding };
+
+export const tensorflowJs: Likeness = {
+  as: { ...same('sgd', 'sgd_momentum', 'adam'), adamw: 'adam', nadam: 'adam' },
+  variants: ['plain'],
+  tolerance: kEpsilon,
+};
+
+const ofKeras: Likeness = {
+  as: { ...same(...ruleNames), schedule_free_adamw: 'schedule_free_adamw_aliased' },
+  variants: ['plain', 'global_clipnorm', 'ema', 'accumulation'],
+};
+// TensorFlow does not always round a power of an element correctly. In a tf.function it makes x / sqrt(y) a product with
+// rsqrt(y), which is rounded otherwise.
+const powers = within(kRounding, 'ftrl', 'ftrl_power');
+const rewritten = within(kRounding, ...rmsprops, 'adagrad', 'adadelta');
+export const keras = {
+  eager: { ...ofKeras, tolerance: 0, tolerances: powers },
+  function: { ...ofKeras, tolerance: 0, tolerances: { ...powers, ...rewritten } },
+  jit: { ...ofKeras, tolerance: kRounding },
+} satisfies Record<string, Likeness>;
+
+const ofTorch: Likeness = { variants: ['plain', 'global_clipnorm', 'ema'], tolerance: kEpsilon };
+export const torch = {
+  foreach: { ...ofTorch, as: basic },
+  fused: { ...ofTorch, as: { ...same('sgd', 'sgd_momentum', 'adam', 'adamw'), nadam: 'adamw' } },
+} satisfies Record<string, Likeness>;
+
+export const optax: Likeness = {
+  as: { ...basic, nadam: 'nadam_constant' },
+  variants: ofKeras.variants,
+  tolerance: kEpsilon,
+};
