@@ -90,11 +90,12 @@ export function fits(
   tensors: number,
   elements: number,
 ): true | false | string {
-  const { most = Infinity, tensors: wanted, variants = [variant] } = driverNamed(driver);
+  const { most = Infinity, tensors: wanted, variants = [variant], lacks } = driverNamed(driver);
   const done = doneAs(driver, rule);
   if (wanted?.(tensors) === false) return false;
   if (driver === 'read' && variantNamed(variant).norm !== true) return false;
   if (driver === 'ours:without' && variant === 'plain') return false;
+  if (lacks?.[rule] !== undefined) return `${driver}: its ${rule} ${lacks[rule]}`;
   if (done === undefined) return `${driver}: has no ${rule}`;
   if (!variants.includes(variant)) return hostOf(driver) === 'ours' ? false : `${driver}: has no ${variant}`;
   if (ruleNamed(done).className === undefined && variant !== 'plain')

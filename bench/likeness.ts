@@ -4,6 +4,8 @@ import { ruleNames } from './rules.ts';
 export interface Likeness {
   /** The rules that it has, each with the rule it does instead where it has only a similar one. Absent: all, themselves. */
   readonly as?: Readonly<Record<string, string>>;
+  /** Rules that it has by name alone, each with what it does otherwise. */
+  readonly lacks?: Readonly<Record<string, string>>;
   /** The variants that it has. Absent: all. */
   readonly variants?: readonly string[];
   /** By how much its values may differ from ours; absent for the loops that have none. */
@@ -17,6 +19,8 @@ export interface Likeness {
 const kRounding = 1e-6;
 // Adam with epsilon beside the root of the corrected second moment instead of the uncorrected: at the first step this is
 // epsilon / sqrt(1 - beta_2) more beside roots from 1/256 on, 8e-4 of a step of 0.001.
+// RMSprop with epsilon beside the root instead of under it (PyTorch), or, centered, subtracted there (TensorFlow.js): 1e-10
+// beside variances from 0.09 / 256^2 on, 7e-5 of a step of 0.003.
 const kEpsilon = 1e-5;
 
 const same = (...names: string[]): Record<string, string> => Object.fromEntries(names.map((name) => [name, name]));
@@ -24,12 +28,13 @@ const within = (tolerance: number, ...names: string[]): Record<string, number> =
   Object.fromEntries(names.map((name) => [name, tolerance]));
 
 const rmsprops = ['rmsprop', 'rmsprop_momentum', 'rmsprop_centered', 'rmsprop_centered_momentum'];
-const basic = same('sgd', 'sgd_momentum', 'adam', 'adamw', 'nadam');
+const widespread = same('sgd', 'sgd_momentum', ...rmsprops, 'adagrad', 'adam', 'adamax');
 
 export const javascript: Likeness = { variants: ['plain'], tolerance: kRounding };
 
 export const tensorflowJs: Likeness = {
-  as: { ...same('sgd', 'sgd_momentum', 'adam'), adamw: 'adam', nadam: 'adam' },
+  as: { ...widespread, adamw: 'adam', nadam: 'adam' },
+  lacks: { adadelta: 'divides by the mean of squares before the step, not after it' },
   variants: ['plain'],
   tolerance: kEpsilon,
 };
@@ -50,12 +55,12 @@ export const keras = {
 
 const ofTorch: Likeness = { variants: ['plain', 'global_clipnorm', 'ema'], tolerance: kEpsilon };
 export const torch = {
-  foreach: { ...ofTorch, as: basic },
-  fused: { ...ofTorch, as: { ...same('sgd', 'sgd_momentum', 'adam', 'adamw'), nadam: 'adamw' } },
+  foreach: { ...ofTorch, as: { ...widespread, ...same('adadelta', 'adamw', 'nadam') } },
+  fused: { ...ofTorch, as: { ...same('sgd', 'sgd_momentum', 'adagrad', 'adam', 'adamw'), nadam: 'adamw' } },
 } satisfies Record<string, Likeness>;
 
 export const optax: Likeness = {
-  as: { ...basic, nadam: 'nadam_constant' },
+  as: { ...widespread, ...same('adadelta', 'adamw', 'lion', 'schedule_free_adamw'), nadam: 'nadam_constant' },
   variants: ofKeras.variants,
   tolerance: kEpsilon,
 };

@@ -5,13 +5,22 @@ import { timed, type Instance, type Task } from '../host.ts';
 import { gradientOf, variableOf } from '../inputs.ts';
 import { elementsOf } from '../work.ts';
 
-type Optimizer = ReturnType<typeof tf.train.adam | typeof tf.train.sgd | typeof tf.train.momentum>;
+/** By the name in `tf.train`, the options in the order of its arguments. */
+const kinds = {
+  sgd: ['learning_rate'],
+  momentum: ['learning_rate', 'momentum'],
+  rmsprop: ['learning_rate', 'rho', 'momentum', 'epsilon', 'centered'],
+  adagrad: ['learning_rate', 'initial_accumulator_value'], // its epsilon is the backend's, 1e-7
+  adam: ['learning_rate', 'beta_1', 'beta_2', 'epsilon'],
+  adamax: ['learning_rate', 'beta_1', 'beta_2', 'epsilon'],
+} as const;
 
-function optimizerOf({ rule, plain }: Task): Optimizer {
-  const of = (name: string): number => plain[name] as number;
-  if (rule === 'sgd') return tf.train.sgd(of('learning_rate'));
-  if (rule === 'sgd_momentum') return tf.train.momentum(of('learning_rate'), of('momentum'));
-  return tf.train.adam(of('learning_rate'), of('beta_1'), of('beta_2'), of('epsilon'));
+function optimizerOf({ rule, plain }: Task): tf.Optimizer {
+  const kind = rule === 'sgd_momentum' ? 'momentum' : (rule.split('_')[0] as keyof typeof kinds);
+  const makers = tf.train as unknown as Readonly<Record<string, (...options: unknown[]) => tf.Optimizer>>;
+  const make = makers[kind];
+  if (make === undefined) throw new Error(`TensorFlow.js has no ${rule}`);
+  return make(...kinds[kind].map((name) => plain[name]));
 }
 
 export async function make(task: Task, backend: string): Promise<Instance> {

@@ -1,21 +1,37 @@
 """optax under jax.jit, parameters and state donated."""
 
+from functools import partial
+
 import jax
 import optax
 from protocol import Instance, Task, inputs, serve
 
 
+def rmsprop(rho: float, momentum: float, **options) -> optax.GradientTransformation:
+    return optax.rmsprop(decay=rho, momentum=momentum or None, **options)  # 0 would be a slot
+
+
+KINDS = {
+    "sgd": optax.sgd,
+    "sgd_momentum": optax.sgd,
+    "rmsprop": rmsprop,
+    "rmsprop_momentum": rmsprop,
+    "rmsprop_centered": rmsprop,
+    "rmsprop_centered_momentum": rmsprop,
+    "adagrad": optax.adagrad,
+    "adadelta": optax.adadelta,
+    "adam": optax.adam,
+    "adamw": optax.adamw,
+    "adamax": optax.adamax,
+    "nadam_constant": optax.nadam,
+    "lion": partial(optax.lion, weight_decay=0),  # Keras has none by default
+    "schedule_free_adamw": optax.contrib.schedule_free_adamw,
+}
+NAMES = {"beta_1": "b1", "beta_2": "b2", "epsilon": "eps"}
+
+
 def transformation_of(task: Task) -> optax.GradientTransformation:
-    options, rule = task["plain"], task["rule"]
-    rate = options["learning_rate"]
-    if rule in ("sgd", "sgd_momentum"):
-        return optax.sgd(rate, momentum=options.get("momentum"))
-    moments = {"b1": options["beta_1"], "b2": options["beta_2"], "eps": options["epsilon"]}
-    if rule == "nadam_constant":
-        return optax.nadam(rate, **moments)
-    if rule == "adamw":
-        return optax.adamw(rate, weight_decay=options["weight_decay"], **moments)
-    return optax.adam(rate, **moments)
+    return KINDS[task["rule"]](**{NAMES.get(name, name): value for name, value in task["plain"].items()})
 
 
 def variant_of(task: Task, transformation: optax.GradientTransformation):

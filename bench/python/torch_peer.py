@@ -4,17 +4,33 @@ import torch
 from protocol import Instance, Task, inputs, serve
 
 
+CLASSES = {
+    "sgd": torch.optim.SGD,
+    "sgd_momentum": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+    "rmsprop_momentum": torch.optim.RMSprop,
+    "rmsprop_centered": torch.optim.RMSprop,
+    "rmsprop_centered_momentum": torch.optim.RMSprop,
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": torch.optim.Adadelta,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adamax": torch.optim.Adamax,
+    "nadam": torch.optim.NAdam,
+}
+NAMES = {"learning_rate": "lr", "epsilon": "eps"}
+
+
 def optimizer_of(task: Task, parameters: list[torch.Tensor], mode: str) -> torch.optim.Optimizer:
-    options, rule = task["plain"], task["rule"]
-    shared = {"lr": options["learning_rate"], mode: True}
-    if rule in ("sgd", "sgd_momentum"):
-        return torch.optim.SGD(parameters, momentum=options.get("momentum", 0), **shared)
-    shared |= {"betas": (options["beta_1"], options["beta_2"]), "eps": options["epsilon"]}
-    if rule == "nadam":  # Keras has no decay of the momentum's schedule
-        return torch.optim.NAdam(parameters, momentum_decay=1.0, **shared)
-    if rule == "adamw":
-        return torch.optim.AdamW(parameters, weight_decay=options["weight_decay"], **shared)
-    return torch.optim.Adam(parameters, **shared)
+    kind = CLASSES[task["rule"]]
+    options = {NAMES.get(name, name): value for name, value in task["plain"].items()}
+    if "beta_1" in options:
+        options["betas"] = (options.pop("beta_1"), options.pop("beta_2"))
+    if kind is torch.optim.RMSprop:
+        options["alpha"] = options.pop("rho")
+    if kind is torch.optim.NAdam:  # Keras has no decay of the momentum's schedule
+        options["momentum_decay"] = 1.0
+    return kind(parameters, **options, **{mode: True})
 
 
 def make(task: Task, mode: str) -> Instance:
