@@ -24,11 +24,11 @@ export const titleOf = ({ rule, work, variant, threads, tensors, elements, bytes
 export const nameOf = ({ driver, as }: Measurement): string => (as === undefined ? driver : `${driver} (${as})`);
 
 const kNoisy = 0.2;
-const kName = 28; // characters
+const kName = 28; // characters, at least
 
 const columns = (...texts: string[]): string => texts.map((text) => text.padStart(11)).join('');
 
-function line(measurement: Measurement, { elements, bytes }: Outcome): string {
+function line(measurement: Measurement, { elements, bytes }: Outcome, width: number): string {
   const { seconds, limit, ours, driver } = measurement;
   const noisy = seconds.high - seconds.low > kNoisy * seconds.median ? '~' : '';
   const nanoseconds = (1e9 * seconds.median) / elements;
@@ -36,17 +36,18 @@ function line(measurement: Measurement, { elements, bytes }: Outcome): string {
   const rate = driver === 'read' || driver === 'memcpy' ? '' : short(bytes / nanoseconds);
   const cells = [`${noisy}${short(1e6 * seconds.median)}`, short(nanoseconds), rate];
   return (
-    nameOf(measurement).padEnd(kName) + columns(...cells, ...[limit, ours].map((one) => (one ? times(one.median) : '')))
+    nameOf(measurement).padEnd(width) + columns(...cells, ...[limit, ours].map((one) => (one ? times(one.median) : '')))
   );
 }
 
 export const figureText = ({ median, unit }: Figure): string => (unit === 'x' ? times(median) : `${short(median)} us`);
 
 export function table(outcome: Outcome): string {
+  const width = Math.max(kName, ...outcome.measurements.map((one) => nameOf(one).length));
   return [
     titleOf(outcome),
-    ''.padEnd(kName) + columns('us', 'ns/element', 'GB/s', 'limit', 'ours'),
-    ...outcome.measurements.map((measurement) => line(measurement, outcome)),
+    ''.padEnd(width) + columns('us', 'ns/element', 'GB/s', 'limit', 'ours'),
+    ...outcome.measurements.map((measurement) => line(measurement, outcome, width)),
     ...outcome.figures.map((figure) => `  ${figure.name}: ${figureText(figure)}`),
     ...outcome.skipped.map((reason) => `  skipped: ${reason}`),
     ...outcome.wrong.map((reason) => `  WRONG: ${reason}`),
