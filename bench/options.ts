@@ -28,6 +28,7 @@ const options = {
   threads: { type: 'string' },
   json: { type: 'string' },
   quick: { type: 'boolean' },
+  rules: { type: 'boolean' },
   full: { type: 'boolean' },
   check: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -50,7 +51,8 @@ const help = [
     '  --threads 1,2  of a step and of all beside it',
     '  --rounds N     samples of every driver',
     `  --quick        ${plans.quick.about}`,
-    `  (neither)      ${plans.default.about}`,
+    `  (none of them) ${plans.default.about}`,
+    `  --rules        ${plans.rules.about}`,
     `  --full         ${plans.full.about}; words leave out what they do not name`,
     '  --check        only compares the values of all drivers after a few steps',
     '  --json FILE    the result; default: bench/results/latest.json',
@@ -81,7 +83,7 @@ function parse(args: string[]): Options {
     process.exit(0);
   }
   checkWords(words);
-  const plan = plans[values.full === true ? 'full' : values.quick === true ? 'quick' : 'default'];
+  const plan = plans[(['full', 'quick', 'rules'] as const).find((name) => values[name] === true) ?? 'default'];
   const threads = values.threads?.split(',').map((text) => wholeNumber('--threads', text));
   const trials = trialsOf(plan.grids.map((grid) => selected(grid, words, threads, values.full === true)));
   if (trials.length === 0 && values.check !== true)
@@ -113,14 +115,14 @@ function selected(grid: Grid, words: readonly string[], threads: readonly number
   };
 }
 
-function chosenDrivers(words: readonly string[], { when }: Plan): string[] {
+function chosenDrivers(words: readonly string[], { when, without }: Plan): string[] {
   const named = Object.keys(drivers).filter((name) => words.includes(name) || words.includes(hostOf(name)));
   const byWord = (name: string): boolean =>
     named.includes(name) && (words.includes(name) || drivers[name]?.when !== 'named');
   return Object.keys(drivers).filter((name) =>
     named.length > 0
       ? ['traffic', 'ours'].includes(name) || byWord(name)
-      : drivers[name] !== undefined && when.includes(drivers[name].when),
+      : drivers[name] !== undefined && when.includes(drivers[name].when) && without?.includes(name) !== true,
   );
 }
 

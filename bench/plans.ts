@@ -16,6 +16,8 @@ export interface Plan {
   readonly grids: readonly Grid[];
   /** Of the drivers that are measured. */
   readonly when: readonly Driver['when'][];
+  /** Of these, the drivers that are not. */
+  readonly without?: readonly string[];
   readonly rounds: number;
   /** Length of a sample. */
   readonly seconds: number;
@@ -27,7 +29,7 @@ const plain = { variants: ['plain'] };
 const sizes = ['1K', '16K', '256K', '4M', '64M'];
 const networks = ['resnet50', 'gpt2'];
 
-export const plans: Readonly<Record<'quick' | 'default' | 'full', Plan>> = {
+export const plans: Readonly<Record<'quick' | 'default' | 'rules' | 'full', Plan>> = {
   quick: {
     about: 'adam and nadam, two sizes, without Python; seconds',
     grids: [{ ...plain, rules: ['adam', 'nadam'], works: ['1K', '256K'], threads: [1] }],
@@ -46,6 +48,15 @@ export const plans: Readonly<Record<'quick' | 'default' | 'full', Plan>> = {
     rounds: 11,
     seconds: 0.002,
     steps: 50,
+  },
+  rules: {
+    about: 'every rule, at 16M and 1K elements, beside the peers; ten minutes',
+    grids: [{ ...plain, rules: ruleNames, works: ['16M', '1K'], threads: [1] }],
+    when: ['quick', 'default'],
+    without: ['memcpy', 'ours:arrays', 'keras:eager'],
+    rounds: 5,
+    seconds: 0.002,
+    steps: 0,
   },
   full: {
     about: 'everything; hours',
