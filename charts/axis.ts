@@ -34,9 +34,15 @@ export function linear(values: readonly number[], span: Span): Axis {
 export function logarithmic(values: readonly number[], span: Span): Axis {
   const { low, high, share } = scale(values);
   const decades = Array.from({ length: Math.ceil(high) - Math.floor(low) }, (_, i) => Math.floor(low) + i);
-  const digits = 3 * (high - low) > 2 * span.count ? [1] : [1, 2, 5];
+  const digits = digitsFor(span.count / (high - low));
   const ticks = decades.flatMap((decade) => digits.map((digit) => Number(`${digit}e${decade}`)));
   return axis(share, span, inside(ticks, share), String);
+}
+
+/** Of the ticks, when so many are wanted in a decade. */
+function digitsFor(count: number): readonly number[] {
+  if (count < 1.5) return [1];
+  return count < 9 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 7];
 }
 
 /** The same with these ticks. */

@@ -34,7 +34,7 @@ export interface Chart extends Head {
 
 const kLeft = 76; // pixels, as all that follow
 const kLabels = 140; // the least width that labels beside the lines have
-const kLetter = 7.5; // of a label
+const kLetter = 8.5; // of a label, in the widest of the fonts
 const kTitle = 32; // of a panel
 const kGap = 28;
 const kFoot = 42;

@@ -46,6 +46,7 @@ interface Shown {
   readonly title: string;
   readonly points: (history: History) => Point[];
   readonly digits: number;
+  readonly height: number;
   readonly look?: 'dotted';
 }
 
@@ -54,30 +55,33 @@ const shown: readonly Shown[] = [
     title: 'Training loss, smoothed, logarithmic',
     points: ({ smoothedLosses }) => thinned(smoothedLosses),
     digits: 3,
+    height: 420,
   },
   {
     title: 'Test loss, logarithmic',
     points: (history) => history.perEpoch(({ test: { loss } }) => loss),
     digits: 3,
+    height: 320,
     look: 'dotted',
   },
   {
     title: 'Test error in %, logarithmic',
     points: (history) => history.perEpoch(({ test: { accuracy } }) => 100 * (1 - accuracy)),
     digits: 2,
+    height: 320,
     look: 'dotted',
   },
 ];
 
 /** The text of an SVG file: a line for each training in every panel. */
 export function figureOfAll(histories: readonly History[], title: string, subtitle: string): string {
-  const panels = shown.map(({ title, points, digits, look }): Panel => {
+  const panels = shown.map(({ title, points, digits, height, look }): Panel => {
     const series = histories.map((history, i): Series => {
       const line = points(history);
       const label = `${history.name} ${last(line).toFixed(digits)}`;
       return { points: line, label, ...(look && { look }), ...styleOf(i) };
     });
-    return { title, height: 320, log: true, series };
+    return { title, height, log: true, series };
   });
   return lineChart({ title, subtitle, x: 'epoch', panels });
 }

@@ -26,7 +26,7 @@ describe('a line chart', () => {
     labels.forEach(({ x, y }, i) => {
       assert.isAtLeast(y - (labels[i - 1]?.y ?? -Infinity), 17);
       assert.isTrue(y > top && y < bottom + 17, `${y}`);
-      assert.isAtMost(x + 7.5 * 23, 900);
+      assert.isAtMost(x + 8.5 * 23, 900);
     });
   });
 
