@@ -2,7 +2,7 @@
 import { barChart, type Group } from '../charts/bars.ts';
 import { lineChart, type Point, type Series } from '../charts/lines.ts';
 import type { Color } from '../charts/svg.ts';
-import { plainGroups, type Trial } from './report_trials.ts';
+import { byRule, type Trial } from './report_trials.ts';
 import type { Result } from './run.ts';
 import { nameOf, short, sizeName, threadsName } from './table.ts';
 import type { Measurement } from './trial.ts';
@@ -135,7 +135,7 @@ function groupOf({ work, measurements }: Trial): Group {
 
 /** Up to three for each rule and number of threads. */
 export function charts(results: readonly Result[], trials: readonly Trial[]): Drawing[] {
-  return plainGroups(trials).flatMap((group) => [
+  return byRule(trials).flatMap((group) => [
     ...alongs.flatMap((along) => over(along, results, group)),
     ...besidePeers(results, group),
   ]);

@@ -1,19 +1,9 @@
 // The tables of a result, in Markdown.
 import { delaysOf } from './event_loop.ts';
-import { plainGroups, type Trial } from './report_trials.ts';
+import { markdown } from './markdown.ts';
+import { byRule, find, frameworks, isSmall, timesOurs, unique, type Trial } from './report_trials.ts';
 import type { Result } from './run.ts';
 import { figureText, nameOf, short, threadsName, times } from './table.ts';
-import type { Measurement } from './trial.ts';
-
-const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-
-function markdown(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n');
-}
-
-const unique = <T>(all: readonly T[]): T[] => [...new Set(all)];
-const find = (trial: Trial | undefined, driver: string): Measurement | undefined =>
-  trial?.measurements.find((one) => one.driver === driver);
 
 /** Machine, date, command and versions, of each file. */
 function circumstances(results: readonly Result[]): string[] {
@@ -47,9 +37,6 @@ function limits(trials: readonly Trial[], threads: number): string[] {
   ];
 }
 
-/** What a step costs there is calls more than elements. */
-const isSmall = ({ elements }: Trial): boolean => elements <= 4096;
-
 /** Every driver in ns an element, and in brackets times ours. */
 function peers(trials: readonly Trial[]): string[] {
   const [first] = trials;
@@ -80,10 +67,7 @@ function variants(trials: readonly Trial[]): string[] {
         ours && short((1e9 * ours.seconds.median) / trial.elements),
         ours?.limit && times(ours.limit.median),
         without?.ours && times(1 / without.ours.median),
-        ...['keras:function', 'keras:jit', 'torch:foreach', 'torch:fused', 'optax'].map((driver) => {
-          const ratio = find(trial, driver)?.ours;
-          return ratio && times(ratio.median);
-        }),
+        ...timesOurs(trial, Object.values(frameworks)),
       ];
       const names = [trial.variant, trial.rule, trial.work, `${trial.threads}`, `${trial.bytes}`];
       return [...names, ...cells.map((text) => text ?? '-')];
@@ -98,9 +82,7 @@ function variants(trials: readonly Trial[]): string[] {
     'times the limit',
     'times a plain step',
   ];
-  const others = ['Keras function', 'Keras jit', 'torch foreach', 'torch fused', 'optax'].map(
-    (name) => `${name}, times ours`,
-  );
+  const others = Object.keys(frameworks).map((name) => `${name}, times ours`);
   return rows.length > 0 ? ['### Variants', markdown([...head, ...others], rows)] : [];
 }
 
@@ -118,11 +100,16 @@ function eventLoop(results: readonly Result[]): string[] {
   return rows.length > 0 ? [title, markdown(['', 'median', 'p99', 'most'], rows)] : [];
 }
 
-/** Reasons by driver, each once. */
+/** Reasons by driver, each once; what a driver does not have in one line. */
 function skipped(results: readonly Result[], trials: readonly Trial[]): string[] {
   const missing = results.flatMap((result) => Object.entries(result.missing).map((pair) => pair.join(': ')));
-  const reasons = unique([...missing, ...trials.flatMap((trial) => trial.skipped)]);
-  return reasons.length > 0 ? ['### Not measured', reasons.map((reason) => `- ${reason}`).join('\n')] : [];
+  const lines = new Map<string, string[]>();
+  for (const reason of unique([...missing, ...trials.flatMap((trial) => trial.skipped)])) {
+    const [, driver = reason, what] = /^(\S+: has no) (\S+)$/.exec(reason) ?? [];
+    lines.set(driver, [...(lines.get(driver) ?? []), ...(what === undefined ? [] : [what])]);
+  }
+  const reasons = [...lines].map(([driver, what]) => `- ${[driver, what.join(', ')].join(' ').trim()}`);
+  return reasons.length > 0 ? ['### Not measured', reasons.join('\n')] : [];
 }
 
 /** Paragraphs. */
@@ -131,7 +118,7 @@ export function tables(results: readonly Result[], trials: readonly Trial[]): st
     '### Measured',
     circumstances(results).join('\n'),
     ...unique(trials.map(({ threads }) => threads)).flatMap((threads) => limits(trials, threads)),
-    ...plainGroups(trials).flatMap(peers),
+    ...byRule(trials).flatMap(peers),
     ...variants(trials),
     ...figures(trials),
     ...eventLoop(results),
