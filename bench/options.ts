@@ -3,12 +3,13 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { drivers, hostOf, type Trial } from './drivers.ts';
-import { plans, trialsOf, type Grid, type Plan } from './plans.ts';
+import { plans, trialsOf, type Grid, type Plan, type PlanName } from './plans.ts';
 import { ruleNames } from './rules.ts';
 import { variants } from './variants.ts';
 import { shapesOf, workForms } from './work.ts';
 
 export interface Options {
+  readonly plan: PlanName;
   readonly words: readonly string[];
   readonly trials: readonly Trial[];
   readonly drivers: readonly string[];
@@ -83,12 +84,14 @@ function parse(args: string[]): Options {
     process.exit(0);
   }
   checkWords(words);
-  const plan = plans[(['full', 'quick', 'rules'] as const).find((name) => values[name] === true) ?? 'default'];
+  const name = (['full', 'quick', 'rules'] as const).find((one) => values[one] === true) ?? 'default';
+  const plan = plans[name];
   const threads = values.threads?.split(',').map((text) => wholeNumber('--threads', text));
   const trials = trialsOf(plan.grids.map((grid) => selected(grid, words, threads, values.full === true)));
   if (trials.length === 0 && values.check !== true)
     throw new RangeError(`bench --full has nothing that ${words.join(' ')} names`);
   return {
+    plan: name,
     words,
     trials,
     drivers: chosenDrivers(words, values.check === true ? plans.full : plan),

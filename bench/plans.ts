@@ -29,7 +29,9 @@ const plain = { variants: ['plain'] };
 const sizes = ['1K', '16K', '256K', '4M', '64M'];
 const networks = ['resnet50', 'gpt2'];
 
-export const plans: Readonly<Record<'quick' | 'default' | 'rules' | 'full', Plan>> = {
+export type PlanName = 'quick' | 'default' | 'rules' | 'full';
+
+export const plans: Readonly<Record<PlanName, Plan>> = {
   quick: {
     about: 'adam and nadam, two sizes, without Python; seconds',
     grids: [{ ...plain, rules: ['adam', 'nadam'], works: ['1K', '256K'], threads: [1] }],

@@ -1,5 +1,5 @@
 // npm run bench:report -- RESULT.json...: the charts into docs/figures/, the tables into docs/performance.md between its
-// markers. Of a trial that several files have, the last one's counts.
+// markers. Of a trial that several files have, the last one's counts. Results of --rules have tables of their own.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -19,11 +19,16 @@ if (paths.length === 0) {
   console.error('usage: npm run bench:report -- bench/results/NAME.json...');
   process.exit(2);
 }
-const results = paths.map((path) => JSON.parse(readFileSync(path, 'utf8')) as Result);
-const trials = [...new Map(results.flatMap((result) => result.trials).map((trial) => [keyOf(trial), trial])).values()];
+const read = paths.map((path) => JSON.parse(readFileSync(path, 'utf8')) as Result);
+const trialsOf = (results: readonly Result[]): Trial[] => [
+  ...new Map(results.flatMap(({ trials }) => trials).map((trial) => [keyOf(trial), trial])).values(),
+];
+const results = read.filter(({ plan }) => plan !== 'rules');
+const trials = trialsOf(results);
+const ofRules = trialsOf(read.filter((result) => !results.includes(result)));
 mkdirSync(here('../docs/figures'), { recursive: true });
 const drawn = charts(results, trials);
 for (const { name, svg } of drawn) writeFileSync(here(`../docs/figures/${name}.svg`), svg);
 const images = drawn.map(({ name, title }) => `![${title}](figures/${name}.svg)`);
-await replacePart(page, 'bench:report', [...images, ...tables(results, trials)].join('\n\n'));
+await replacePart(page, 'bench:report', [...images, ...tables(read, trials, ofRules)].join('\n\n'));
 console.log(`docs/performance.md and ${drawn.map(({ name }) => `docs/figures/${name}.svg`).join(', ')}`);

@@ -1,7 +1,8 @@
 // The tables of a result, in Markdown.
 import { delaysOf } from './event_loop.ts';
 import { markdown } from './markdown.ts';
-import { byRule, find, frameworks, isSmall, timesOurs, unique, type Trial } from './report_trials.ts';
+import { everyRule } from './report_rules.ts';
+import { byRule, find, frameworks, isSmall, timeOf, timesOurs, unique, type Trial } from './report_trials.ts';
 import type { Result } from './run.ts';
 import { figureText, nameOf, short, threadsName, times } from './table.ts';
 
@@ -45,7 +46,7 @@ function peers(trials: readonly Trial[]): string[] {
   const cell = (trial: Trial, name: string): string => {
     const found = trial.measurements.find((one) => nameOf(one) === name);
     if (found === undefined) return '-';
-    const time = short((1e9 * found.seconds.median) / (isSmall(trial) ? 1000 : trial.elements));
+    const time = timeOf(trial, found);
     return found.ours === undefined ? time : `${time} (${times(found.ours.median)})`;
   };
   return [
@@ -112,16 +113,17 @@ function skipped(results: readonly Result[], trials: readonly Trial[]): string[]
   return reasons.length > 0 ? ['### Not measured', reasons.join('\n')] : [];
 }
 
-/** Paragraphs. */
-export function tables(results: readonly Result[], trials: readonly Trial[]): string[] {
+/** Paragraphs; `ofRules`: the trials of results of --rules, which have tables of their own. */
+export function tables(results: readonly Result[], trials: readonly Trial[], ofRules: readonly Trial[]): string[] {
   return [
     '### Measured',
     circumstances(results).join('\n'),
     ...unique(trials.map(({ threads }) => threads)).flatMap((threads) => limits(trials, threads)),
+    ...everyRule(ofRules),
     ...byRule(trials).flatMap(peers),
     ...variants(trials),
     ...figures(trials),
     ...eventLoop(results),
-    ...skipped(results, trials),
+    ...skipped(results, [...trials, ...ofRules]),
   ];
 }

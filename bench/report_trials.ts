@@ -1,5 +1,5 @@
 // What the charts and the tables of a report share.
-import { times } from './table.ts';
+import { short, times } from './table.ts';
 import type { Measurement, Outcome } from './trial.ts';
 
 /** As it is in a file. */
@@ -11,6 +11,9 @@ export const find = (trial: Trial | undefined, driver: string): Measurement | un
 
 /** What a step costs there is calls more than elements. */
 export const isSmall = ({ elements }: Trial): boolean => elements <= 4096;
+/** Us a step if it is small, else ns an element. */
+export const timeOf = (trial: Trial, { seconds }: Measurement): string =>
+  short((1e9 * seconds.median) / (isSmall(trial) ? 1000 : trial.elements));
 
 /** The drivers of Python frameworks that tables have a column for, by its title. */
 export const frameworks: Readonly<Record<string, string>> = {
@@ -39,3 +42,7 @@ function plainBy(trials: readonly Trial[], keyOf: (trial: Trial) => string): Tri
 /** Of each rule and number of threads. */
 export const byRule = (trials: readonly Trial[]): Trial[][] =>
   plainBy(trials, ({ rule, threads }) => `${rule} ${threads}`);
+
+/** Of each work and number of threads. */
+export const byWork = (trials: readonly Trial[]): Trial[][] =>
+  plainBy(trials, ({ work, threads }) => `${work} ${threads}`);

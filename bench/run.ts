@@ -14,7 +14,7 @@ import type { Trial } from './report_trials.ts';
 import { table, threadsName } from './table.ts';
 import { measure } from './trial.ts';
 
-export type Circumstances = Machine & Pick<Options, 'rounds'>;
+export type Circumstances = Machine & Pick<Options, 'plan' | 'rounds'>;
 
 /** The file. */
 export interface Result extends Circumstances {
@@ -80,7 +80,7 @@ async function measureAll(
 const args = process.argv.slice(2);
 const options = readOptions(args);
 const missing = missingDrivers(options.drivers);
-const about = { ...circumstances('bench'), rounds: options.rounds };
+const about = { ...circumstances('bench'), plan: options.plan, rounds: options.rounds };
 console.log(headOf(about, options));
 printDrivers(options.drivers, missing);
 if (options.check) {

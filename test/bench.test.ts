@@ -1,0 +1,84 @@
+// The benchmark suite where it needs no clock: its loops, its rules, its tables.
+import { assert } from 'chai';
+import { make } from '../bench/hosts/javascript.ts';
+import { everyRule } from '../bench/report_rules.ts';
+import type { Trial } from '../bench/report_trials.ts';
+import { gradientOf, variableOf } from '../bench/inputs.ts';
+import { ruleNamed, ruleNames } from '../bench/rules.ts';
+import { taskOf } from '../bench/task.ts';
+import type { Measurement } from '../bench/trial.ts';
+import { Variable, type Optimizer } from '../lib/index.ts';
+import { classes } from './optimizers.ts';
+
+const kSteps = 5;
+const shapes = [[251], [3, 2]];
+
+describe('the benchmark suite', () => {
+  for (const name of ruleNames)
+    describe(name, () => {
+      const { className, options, slots } = ruleNamed(name);
+      const cls = classes.find((one) => one.className === className);
+      const built = () => {
+        assert.isDefined(cls);
+        const optimizer = new (cls as new (options: object) => Optimizer)(options);
+        const loops = make(taskOf(name, 'plain', 1, shapes));
+        const variables = loops.values?.().map((values) => new Variable(Float32Array.from(values))) ?? [];
+        optimizer.build(variables);
+        return { optimizer, loops, variables };
+      };
+
+      it('has as many slots as the class', () => {
+        const { optimizer, variables } = built();
+        const arrays = optimizer.variables.filter(({ value }) => value.length > 1);
+        assert.equal(arrays.length, slots * variables.length);
+      });
+
+      it('has the values of the class in plain JavaScript', () => {
+        const { optimizer, loops, variables } = built();
+        variables.forEach((variable, i) => variable.gradient.set(gradientOf(variable.value.length, i)));
+        void loops.run(kSteps);
+        for (let i = 0; i < kSteps; i++) optimizer.apply();
+        loops.values?.().forEach((values, i) => {
+          const found = variables[i]?.value as Float32Array;
+          assert.isAtMost(Math.max(...found.map((x, j) => Math.abs(x - (values[j] as number)))), 1e-6);
+          assert.notDeepEqual([...found], [...variableOf(found.length, i)]);
+        });
+      });
+    });
+
+  describe('a table of every rule', () => {
+    const summary = (median: number) => ({ median, low: median, high: median });
+    const of = (driver: string, seconds: number, ours?: number, as?: string): Measurement => ({
+      driver,
+      seconds: summary(seconds),
+      ...(ours !== undefined && { ours: summary(ours) }),
+      ...(as !== undefined && { as }),
+      limit: summary(1.5),
+    });
+    const trial = (rule: string, elements: number, measurements: readonly Measurement[]): Trial => ({
+      ...{ rule, work: `${elements}`, variant: 'plain', threads: 1, tensors: 1, elements, bytes: 28 },
+      ...{ measurements, figures: [], skipped: [], wrong: [] },
+    });
+
+    it('says what another rule stands for, and what is absent', () => {
+      const measurements = [of('ours', 2e-3), of('keras:jit', 4e-3, 2), of('optax', 6e-3, 3, 'nadam_constant')];
+      const [title, rows, stars] = everyRule([trial('nadam', 1e6, measurements)]);
+      assert.equal(title, '### Every rule at 1000000, 1 thread; peers: times ours');
+      const head = '| | bytes | ns an element | times the limit | Keras function | Keras jit | torch foreach |';
+      assert.include(rows?.replace('|  |', '| |'), head);
+      assert.include(rows, '| nadam | 28 | 2.00 | 1.50x | - | 2.00x | - | - | 3.00x * | - | - |');
+      assert.equal(stars, '\\* a rule like it: nadam_constant for nadam (optax).');
+    });
+
+    it('has one for each work, in microseconds a step where it is small', () => {
+      const trials = [1024, 1e6].flatMap((elements) =>
+        ['adam', 'lion'].map((rule) => trial(rule, elements, [of('ours', 2e-6)])),
+      );
+      const [, small, , large] = everyRule(trials);
+      assert.include(small, '| us a step |');
+      assert.include(small, '| lion | 28 | 2.00 | 1.50x |');
+      assert.include(large, '| ns an element |');
+      assert.include(large, '| lion | 28 | 0.002 | 1.50x |');
+    });
+  });
+});
