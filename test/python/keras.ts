@@ -1,0 +1,76 @@
+// Keras in a process of its own, test/python/keras_answers.py, and what it can be asked.
+import { fileURLToPath } from 'node:url';
+
+import { LineProcess } from '../../bench/line_process.ts';
+import { python, settings } from '../../bench/python.ts';
+import type { Serialized } from '../../lib/index.ts';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const libraries = ['../../bench/python', '../golden'].map(here); // protocol.py, copied_momentum.py
+
+/** Values on their way: base64 of float64. */
+export interface Sent {
+  readonly shape: readonly number[];
+  readonly values: string;
+}
+/** After a step. */
+export interface Moment<V> {
+  /** The learning rate of the step, asked before it. */
+  readonly rate: number;
+  /** Of the variables. */
+  readonly values: readonly V[];
+  /** Of the optimizer's variables, in their order. */
+  readonly state: readonly V[];
+}
+/** A training by either side; V is how it has values. */
+export interface Training<V> {
+  readonly moments: readonly Moment<V>[];
+  /** The variables after `finalize_variable_values`. */
+  readonly finalized: readonly V[];
+  /** The optimizer's variables. */
+  readonly kept: readonly { readonly path: string; readonly shape: readonly number[]; readonly dtype: string }[];
+}
+export interface Questions {
+  readonly train: {
+    /** Of an optimizer. */
+    readonly text: string;
+    readonly variables: readonly (Sent & { readonly path: string })[];
+    /** For the optimizer's variables; null for a new optimizer. */
+    readonly state: readonly Sent[] | null;
+    /** Step by step, variable by variable. */
+    readonly gradients: readonly (readonly string[])[];
+  };
+  /** Which of these names Keras has. */
+  readonly known: { readonly optimizers: readonly string[]; readonly schedules: readonly string[] };
+  /** `serialize(get(name))`. */
+  readonly default: { readonly name: string };
+  /** `serialize(deserialize(text))`. */
+  readonly reread: { readonly kind: 'optimizers' | 'schedules'; readonly text: string };
+}
+export interface Answers {
+  readonly train: Training<string>;
+  readonly known: Questions['known'] & { readonly version: string };
+  readonly default: { readonly form: Serialized };
+  readonly reread: { readonly form: Serialized };
+}
+
+export const encode = (values: Iterable<number>): string =>
+  Buffer.from(Float64Array.from(values).buffer).toString('base64');
+export const decode = (text: string): Float64Array =>
+  new Float64Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
+
+export class Keras {
+  readonly #process = new LineProcess<object, { readonly error?: string }>([python, '-u', here('keras_answers.py')], {
+    ...settings(1),
+    PYTHONPATH: libraries.join(':'),
+  });
+
+  /** Rejects with what Keras raised. */
+  ask<Q extends keyof Questions>(what: Q, question: Questions[Q]): Promise<Answers[Q]> {
+    return this.#process.ask({ do: what, ...question }) as Promise<unknown> as Promise<Answers[Q]>;
+  }
+
+  close(): void {
+    this.#process.close();
+  }
+}

@@ -1,0 +1,80 @@
+"""Keras's side of the Python checks, on TensorFlow, eager: requests and replies as in bench/python/protocol.py.
+
+test/python/keras.ts starts it and says what the requests are. Arrays are base64 of float64, little-endian.
+"""
+
+import base64
+import json
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from copied_momentum import copy_momentum
+from keras.src.backend import name_scope
+from keras.src.utils.naming import reset_uids
+from protocol import reply_to_lines
+
+copy_momentum()
+modules = {"optimizers": keras.optimizers, "schedules": keras.optimizers.schedules}
+
+Request = dict[str, Any]
+Reply = dict[str, Any]
+
+
+def decode(text: str, shape: list[int]) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), "<f8").reshape(shape)
+
+
+def encode(variables: list[keras.Variable]) -> list[str]:
+    return [base64.b64encode(variable.numpy().astype("<f8").tobytes()).decode() for variable in variables]
+
+
+def known(request: Request) -> Reply:
+    found = {kind: [name for name in request[kind] if hasattr(module, name)] for kind, module in modules.items()}
+    return found | {"version": f"keras {keras.__version__} on tensorflow {tf.__version__}"}
+
+
+def default(request: Request) -> Reply:
+    return {"form": keras.optimizers.serialize(keras.optimizers.get(request["name"]))}
+
+
+def reread(request: Request) -> Reply:
+    module = modules[request["kind"]]
+    return {"form": module.serialize(module.deserialize(json.loads(request["text"])))}
+
+
+def variable_of(sent: dict[str, Any]) -> keras.Variable:
+    scope, name = sent["path"].split("/")
+    with keras.name_scope(scope):
+        return keras.Variable(decode(sent["values"], sent["shape"]).astype("float32"), name=name)
+
+
+def train(request: Request) -> Reply:
+    optimizer = keras.optimizers.deserialize(json.loads(request["text"]))
+    variables = [variable_of(v) for v in request["variables"]]
+    with name_scope(optimizer.name, caller=optimizer):  # as apply does
+        optimizer.build(variables)
+    if request["state"] is not None:
+        assert len(request["state"]) == len(optimizer.variables)
+        optimizer.set_weights([decode(v["values"], v["shape"]) for v in request["state"]])
+    moments = []
+    for gradients in request["gradients"]:
+        rate = float(optimizer.learning_rate)
+        given = [decode(g, v.shape).astype("float32") for g, v in zip(gradients, variables)]
+        optimizer.apply([tf.constant(g) for g in given], variables)
+        moments.append({"rate": rate, "values": encode(variables), "state": encode(optimizer.variables)})
+    optimizer.finalize_variable_values(variables)
+    kept = [{"path": v.path, "shape": list(v.shape), "dtype": v.dtype} for v in optimizer.variables]
+    return {"moments": moments, "finalized": encode(variables), "kept": kept}
+
+
+answers = {function.__name__: function for function in (known, default, reread, train)}
+
+
+def answer(request: Request) -> Reply:
+    reset_uids()  # names are numbered anew
+    return answers[request["do"]](request)
+
+
+reply_to_lines(answer)
