@@ -11,7 +11,8 @@ const isGiven = (value: unknown): boolean => value !== undefined && value !== nu
 const hasNorm = ({ args }: Configuration): boolean => isGiven(args.clipnorm) || isGiven(args.global_clipnorm);
 const hasSchedule = ({ args }: Configuration): boolean => typeof args.learning_rate === 'object' || Boolean(args.decay);
 /** Ftrl's roots and powers: ours are rounded correctly, TensorFlow's not always. Everything to the power of 0 is 1. */
-const hasPower = ({ class: name, args }: Configuration): boolean => name === 'Ftrl' && args.learning_rate_power !== 0;
+export const hasPower = ({ class: name, args }: Configuration): boolean =>
+  name === 'Ftrl' && args.learning_rate_power !== 0;
 
 /** Where a float32 sum has an order of its own, or the schedule is float64 here and float32 in Keras. */
 export const isInexact = (c: Configuration): boolean => hasNorm(c) || hasSchedule(c) || hasPower(c);
