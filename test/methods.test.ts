@@ -86,61 +86,23 @@ describe('update_step', () => {
     optimizer.apply([[1]], [array]);
     assert.equal(array[0], -0.5);
   });
-  it('refuses what apply refuses', async () => {
-    const v = new Variable([1, 2], { name: 'v' });
+  it('needs an optimizer that is built and idle', async () => {
+    const v = new Variable([1, 2]);
     const optimizer = new Nadam();
-    assert.equal(thrown(() => new Nadam().update_step([1], v))?.code, 'ERR_OPT_NOT_BUILT');
+    const code = () => thrown(() => optimizer.update_step([1, 1], v))?.code;
+    assert.equal(code(), 'ERR_OPT_NOT_BUILT');
     optimizer.build([v]);
-    const rows = [
-      [[[1], v], 'ERR_OPT_LENGTH', /has 1 elements, its variable has 2/],
-      [[null, v], 'ERR_OPT_NO_GRADIENT', /at least one/],
-      [['x', v], 'ERR_OPT_ARRAY_TYPE', /got "x"/],
-      [[[1, 1], new Variable([1, 2])], 'ERR_OPT_UNKNOWN_VARIABLE', /built with/],
-      [[[1, 1], 3], 'ERR_OPT_UNKNOWN_VARIABLE', /got 3/],
-      [
-        [[1, 1], v, '0.1'],
-        'ERR_OPT_CONFIG_TYPE',
-        /Nadam.update_step expects learning_rate to be a finite number, got "0.1"/,
-      ],
-      [[[1, 1], v, NaN], 'ERR_OPT_CONFIG_RANGE', /got NaN/],
-    ] as const;
-    for (const [args, code, message] of rows)
-      await refused(optimizer, [v], () => optimizer.update_step(...(args as unknown as [[], Variable])), code, message);
     const running = optimizer.apply_async([[1, 1]]);
-    assert.equal(thrown(() => optimizer.update_step([1, 1], v))?.code, 'ERR_OPT_BUSY');
+    assert.equal(code(), 'ERR_OPT_BUSY');
     await running;
     optimizer.dispose();
-    assert.equal(thrown(() => optimizer.update_step([1, 1], v))?.code, 'ERR_OPT_DISPOSED');
+    assert.equal(code(), 'ERR_OPT_DISPOSED');
   });
 });
 
 describe('stateless_apply', () => {
-  it('refuses what does not fit, and changes nothing', async () => {
-    const v = new Variable([1, 2]);
-    const optimizer = new Adam({ name: 'a', use_ema: true, clipnorm: 1 });
-    assert.equal(thrown(() => optimizer.stateless_apply([], [[1]], []))?.code, 'ERR_OPT_NOT_BUILT');
-    optimizer.apply([[1, 1]], [v]);
-    const state = optimizer.variables;
-    const rows = [
-      [
-        [state.slice(1), [[1, 1]], [v]],
-        'ERR_OPT_LENGTH',
-        /Adam.stateless_apply expects 5 arrays, one for each variable, got 4/,
-      ],
-      [[state, [[1, 1]], []], 'ERR_OPT_LENGTH', /expects 1 arrays, one for each variable, got 0/],
-      [[state, [[1]], [v]], 'ERR_OPT_LENGTH', /gradients\[0\] .* has 1 elements/],
-      [[state, [[1, 1]], [[1, 2, 3]]], 'ERR_OPT_LENGTH', /weights\[0\] .* expects 2 elements, got 3/],
-      [[state, 3, [v]], 'ERR_OPT_ARRAY_TYPE', /expects an array of gradients, got 3/],
-      [[3, [[1, 1]], [v]], 'ERR_OPT_ARRAY_TYPE', /expects an array of weights, got 3/],
-    ] as const;
-    for (const [args, code, message] of rows)
-      await refused(
-        optimizer,
-        [v],
-        () => optimizer.stateless_apply(...(args as unknown as [[], [], []])),
-        code,
-        message,
-      );
+  it('needs an optimizer that is built', () => {
+    assert.equal(thrown(() => new Adam().stateless_apply([], [[1]], []))?.code, 'ERR_OPT_NOT_BUILT');
   });
   it('leaves a schedule where it is, and counts from the given iteration', () => {
     const v = new Variable([1]);
@@ -210,49 +172,6 @@ describe('pairs', () => {
     for (let t = 1; t <= 20; t++) assert.equal(optimizer.minimize(loss, [x], tape), t);
     assert.closeTo(x.value[0] as number, 1, 1e-3);
   });
-  it('are refused where they are none, and so is what is no tape', async () => {
-    const optimizer = new SGD();
-    optimizer.build([v]);
-    const compute = (loss: unknown, list: unknown, tape: unknown) => (method: 'compute_gradients' | 'minimize') => () =>
-      optimizer[method](loss, list as [], tape as never);
-    const gives = (gradients: unknown) => ({ gradient: () => gradients });
-    const rows = [
-      [
-        compute(0, [v], undefined),
-        'ERR_OPT_CONFIG_TYPE',
-        /expects tape to be an object with a method gradient\(loss, variables\), got undefined; this package does not differentiate: pass/,
-      ],
-      [compute(0, [v], {}), 'ERR_OPT_CONFIG_TYPE', /got an object/],
-      [compute(0, [v], { gradient: 3 }), 'ERR_OPT_CONFIG_TYPE', /expects tape/],
-      [compute(0, 3, gives([])), 'ERR_OPT_ARRAY_TYPE', /expects variables to be an array/],
-      [compute(0, [v], gives(3)), 'ERR_OPT_ARRAY_TYPE', /expects tape.gradient to return an array of gradients, got 3/],
-      [compute(0, [v], gives(Promise.resolve([]))), 'ERR_OPT_ARRAY_TYPE', /got an object/],
-      [
-        compute(0, [v], gives([])),
-        'ERR_OPT_LENGTH',
-        /expects tape.gradient to return 1 gradients, one for each variable, got 0/,
-      ],
-    ] as const;
-    for (const method of ['compute_gradients', 'minimize'] as const)
-      for (const [call, code, message] of rows) await refused(optimizer, [v], call(method), code, message);
-    const pairs = [
-      [3, 'ERR_OPT_ARRAY_TYPE', /expects an array of \[gradient, variable\], got 3/],
-      [[[1]], 'ERR_OPT_ARRAY_TYPE', /got an array/],
-      [[], 'ERR_OPT_LENGTH', /expects a non-empty array, got none/],
-    ] as const;
-    for (const method of ['aggregate_gradients', 'apply_gradients'] as const)
-      for (const [given, code, message] of pairs)
-        await refused(optimizer, [v], () => optimizer[method](given as never), code, message);
-    const options = [{ skip_gradients_aggregation: 1 }, { skip: true }, 3];
-    for (const option of options)
-      await refused(
-        optimizer,
-        [v],
-        () => optimizer.apply_gradients([[[1, 1], v]], option as never),
-        'ERR_OPT_CONFIG_TYPE',
-        /SGD.apply_gradients expects/,
-      );
-  });
 });
 
 describe('update', () => {
@@ -301,38 +220,14 @@ describe('update', () => {
     assert.match(seen.join(), /gradients do not exist for variables "kernel"/);
     assert.deepEqual([...params.kernel, ...params.bias.value], [1, 2, 2]);
   });
-  it('refuses missing and extra names, and other arrays than before', async () => {
+  it('that fails at first leaves no names behind', () => {
     const params = data();
     const optimizer = new SGD();
-    optimizer.update(params, grads);
-    const { kernel, bias } = params;
-    const rows = [
-      [
-        params,
-        { kernel: [1, 1] },
-        'ERR_OPT_NO_GRADIENT',
-        /SGD.update expects grads for "kernel", "bias", "bias" is missing/,
-      ],
-      [
-        params,
-        { ...grads, more: [1] },
-        'ERR_OPT_UNKNOWN_VARIABLE',
-        /expects grads for "kernel", "bias", got "more" too/,
-      ],
-      [{ kernel }, grads, 'ERR_OPT_NO_GRADIENT', /expects params for .* "bias" is missing/],
-      [{ ...params, x: kernel }, grads, 'ERR_OPT_UNKNOWN_VARIABLE', /expects params for .* got "x" too/],
-      [{ bias, kernel: kernel.slice() }, grads, 'ERR_OPT_UNKNOWN_VARIABLE', /expects variables that it was built with/],
-      [3, grads, 'ERR_OPT_ARRAY_TYPE', /expects params to be a Map or an object by names, got 3/],
-      [params, [[1, 1], [1]], 'ERR_OPT_ARRAY_TYPE', /expects grads to be a Map or an object by names, got an array/],
-      [params, new Map([[1, [1]]]), 'ERR_OPT_ARRAY_TYPE', /expects grads to be a Map/],
-      [params, { kernel: [1], bias: [1] }, 'ERR_OPT_LENGTH', /\("kernel"\) has 1 elements, its variable has 2/],
-    ] as const;
-    for (const [p, g, code, message] of rows)
-      await refused(optimizer, [bias], () => optimizer.update(p as never, g as never), code, message);
-    const fresh = new SGD();
-    assert.equal(thrown(() => fresh.update(params, {}))?.code, 'ERR_OPT_NO_GRADIENT');
-    assert.equal(thrown(() => fresh.update(params, { kernel: [1], bias: [1] }))?.code, 'ERR_OPT_LENGTH');
-    assert.equal(fresh.update({ other: kernel }, { other: [1, 1] }), 1); // the failed calls left no names behind
+    assert.equal(thrown(() => optimizer.update(params, {}))?.code, 'ERR_OPT_NO_GRADIENT');
+    assert.equal(thrown(() => optimizer.update(params, { kernel: [1], bias: [1] }))?.code, 'ERR_OPT_LENGTH');
+    assert.equal(optimizer.update({ other: params.kernel }, { other: [1, 1] }), 1);
+    const another = { other: params.kernel.slice() };
+    assert.equal(thrown(() => optimizer.update(another, { other: [1, 1] }))?.code, 'ERR_OPT_UNKNOWN_VARIABLE');
   });
 });
 
@@ -347,29 +242,6 @@ describe('assign, assign_add and assign_sub', () => {
     optimizer.assign_sub(array, [0.5]);
     assert.deepEqual([...v.value, ...slot.value, ...array], [6, 8, 5, 6, 2.5]);
   });
-  it('refuse what does not fit', async () => {
-    const v = new Variable([1, 2]);
-    const optimizer = new SGD();
-    optimizer.build([v]);
-    for (const method of ['assign', 'assign_add', 'assign_sub'] as const) {
-      const rows = [
-        [v, [1], 'ERR_OPT_LENGTH', /expects 2 elements, got 1/],
-        [v, 3, 'ERR_OPT_ARRAY_TYPE', /got 3/],
-        [v, [1, 'x'], 'ERR_OPT_ARRAY_TYPE', /expects numbers, got "x" at index 1/],
-        [3, [1], 'ERR_OPT_ARRAY_TYPE', new RegExp(`SGD.${method} expects a Variable`)],
-        [new Float32Array(2), [1, 2], 'ERR_OPT_ARRAY_TYPE', /an array that the optimizer was built with/],
-        [optimizer.variables[0], [1], 'ERR_OPT_READ_ONLY', /read-only/],
-      ] as const;
-      for (const [variable, value, code, message] of rows)
-        await refused(optimizer, [v], () => optimizer[method](variable as Variable, value as never), code, message);
-    }
-  });
-});
-
-it('lr of an optimizer is refused, to read and to set', () => {
-  const optimizer = new SGD() as { lr: number };
-  assert.match(String(thrown(() => optimizer.lr)?.message), /SGD expects learning_rate to be read, got lr/);
-  assert.match(String(thrown(() => (optimizer.lr = 1))?.message), /SGD expects learning_rate to be set, got lr/);
 });
 
 describe('variables of an optimizer', () => {
@@ -425,28 +297,10 @@ describe('variables of an optimizer', () => {
   it('of several names are added all or none', async () => {
     const [v, optimizer] = [new Variable([1]), new SGD()];
     optimizer.build([v]);
-    const add = (list: unknown, options?: unknown) => () =>
-      optimizer.add_optimizer_variables(list as [], ['a', 'b'], options as never);
     const before = memory().cpu;
-    const rows = [
-      [add([v, 3]), 'ERR_OPT_ARRAY_TYPE', /expects a Variable, or an array .* got 3/],
-      [add([v], { initializer: ['ones', 'twos'] }), 'ERR_OPT_CONFIG_RANGE', /got "twos"/],
-      [
-        add([v], null),
-        'ERR_OPT_CONFIG_TYPE',
-        /one object of options, as in SGD.add_optimizer_variables\(\{ init.* got \(null\)/,
-      ],
-      [
-        add([v], { initialiser: 'ones' }),
-        'ERR_OPT_CONFIG_TYPE',
-        /options that it knows \(initializer\), got "initialiser"/,
-      ],
-      [add([v], { initializer: 3 }), 'ERR_OPT_CONFIG_TYPE', /initializer to be .*, or an array of these, got 3/],
-    ] as const;
-    for (const [call, code, message] of rows) {
-      await refused(optimizer, [v], call, code, message);
-      assert.lengthOf(optimizer.variables, 2);
-    }
+    const add = () => optimizer.add_optimizer_variables([v, 3 as never], ['a', 'b']);
+    await refused(optimizer, [v], add, 'ERR_OPT_ARRAY_TYPE', /expects a Variable, or an array .* got 3/);
+    assert.lengthOf(optimizer.variables, 2);
     await new Promise(setImmediate); // finalizers
     assert.isAtMost(memory().cpu, before);
   });
@@ -459,87 +313,5 @@ describe('variables of an optimizer', () => {
     optimizer.dispose();
     assert.throws(() => added.value, /disposed/);
     assert.throws(() => optimizer.add_variable(), /disposed/);
-  });
-  it('are refused where they make no sense', async () => {
-    const v = new Variable([1, 2]);
-    const optimizer = new SGD();
-    optimizer.build([v]);
-    const rows: readonly (readonly [() => unknown, string, RegExp])[] = [
-      [
-        () => optimizer.add_variable({ shape: 3 as never }),
-        'ERR_OPT_CONFIG_TYPE',
-        /SGD.add_variable expects shape to be an array of whole numbers >= 0, got 3/,
-      ],
-      [() => optimizer.add_variable({ shape: [-1] }), 'ERR_OPT_CONFIG_RANGE', /expects shape/],
-      [() => optimizer.add_variable({ shape: [1.5] }), 'ERR_OPT_CONFIG_RANGE', /expects shape/],
-      [() => optimizer.add_variable({ dtype: 'int8' as never }), 'ERR_OPT_CONFIG_RANGE', /dtype .* got "int8"/],
-      [
-        () => optimizer.add_variable({ initializer: 'random' as never }),
-        'ERR_OPT_CONFIG_RANGE',
-        /"zeros", "ones" or a function .* got "random"/,
-      ],
-      [() => optimizer.add_variable({ initializer: 3 as never }), 'ERR_OPT_CONFIG_TYPE', /got 3/],
-      [
-        () => optimizer.add_variable({ shape: [2], initializer: () => [1] }),
-        'ERR_OPT_LENGTH',
-        /for ".*variable" expects 2 elements, got 1/,
-      ],
-      [
-        () => optimizer.add_variable({ initializer: () => ['x' as never] }),
-        'ERR_OPT_ARRAY_TYPE',
-        /expects numbers, got "x"/,
-      ],
-      [() => optimizer.add_variable({ name: 3 as never }), 'ERR_OPT_CONFIG_TYPE', /name to be a string, got 3/],
-      [
-        () => optimizer.add_variable({ size: 3 } as never),
-        'ERR_OPT_CONFIG_TYPE',
-        /only options that it knows \(shape, dtype, initializer, name\)/,
-      ],
-      [() => optimizer.add_variable('x'), 'ERR_OPT_CONFIG_TYPE', /one object of options/],
-      [
-        () => optimizer.add_variable_from_reference(3 as never),
-        'ERR_OPT_ARRAY_TYPE',
-        /expects a Variable, or an array that the optimizer was built with, got 3/,
-      ],
-      [() => optimizer.add_variable_from_reference(new Float32Array(1)), 'ERR_OPT_ARRAY_TYPE', /got a Float32Array/],
-      [
-        () => optimizer.add_variable_from_reference(optimizer.variables[0] as Variable),
-        'ERR_OPT_ARRAY_TYPE',
-        /float32 or float64 variable, got int64/,
-      ],
-      [
-        () => optimizer.add_variable_from_reference(v, { initial_value: [1] }),
-        'ERR_OPT_LENGTH',
-        /expects 2 elements, got 1/,
-      ],
-      [
-        () => optimizer.add_variable_from_reference(v, { initial_value: 3 as never }),
-        'ERR_OPT_CONFIG_TYPE',
-        /numbers, a variable or null, got 3/,
-      ],
-      [
-        () => optimizer.add_variable_from_reference(v, { initial_value: [1, 2], initializer: 'ones' }),
-        'ERR_OPT_CONFIG_RANGE',
-        /an initializer or an initial_value, got both/,
-      ],
-      [
-        () => optimizer.add_optimizer_variables([v], 3 as never),
-        'ERR_OPT_CONFIG_TYPE',
-        /expects name to be a string or strings, got 3/,
-      ],
-      [() => optimizer.add_optimizer_variables([v], []), 'ERR_OPT_CONFIG_TYPE', /got an array/],
-      [
-        () => optimizer.add_optimizer_variables([v], ['a', 'b'], { initializer: ['ones'] }),
-        'ERR_OPT_LENGTH',
-        /expects 2 initializers, one for each name, got 1/,
-      ],
-      [() => optimizer.add_optimizer_variables([3 as never], 'a'), 'ERR_OPT_ARRAY_TYPE', /got 3/],
-      [
-        () => optimizer.add_optimizer_variables(3 as never, 'a'),
-        'ERR_OPT_ARRAY_TYPE',
-        /expects variables to be an array/,
-      ],
-    ];
-    for (const [call, code, message] of rows) await refused(optimizer, [v], call, code, message);
   });
 });
