@@ -37,7 +37,11 @@ async function reportAll(trainings: readonly Training[]): Promise<void> {
   const histories = trainings.map(({ history }) => history);
   writeFileSync(output, figureOfAll(histories, `MNIST with ${histories.length} optimizers`, subtitle));
   const { date, command, cpu, node } = circumstances(kScript);
-  const result = table(trainings);
-  console.log(`${result}\nchart: ${output}`);
-  if (page) await replacePart(page, kScript, `${result}\n\n${date.slice(0, 10)}, ${cpu}, Node ${node}: \`${command}\``);
+  console.log(`${table(trainings, true)}\nchart: ${output}`);
+  if (page)
+    await replacePart(
+      page,
+      kScript,
+      `${table(trainings, false)}\n\n${date.slice(0, 10)}, ${cpu}, Node ${node}: \`${command}\``,
+    );
 }

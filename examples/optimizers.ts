@@ -11,21 +11,28 @@ export interface Setting {
 
 const kSchedule = 'exponential';
 
-/** docs/optimizers-on-mnist.md says how the rates were found. */
+/** docs/optimizers-on-mnist.md says how the rates were found, and why two stay constant. */
 const settings: Readonly<Record<string, Setting>> = {
-  sgd: { rate: 0.3, schedule: kSchedule },
-  adam: { rate: 0.003, schedule: kSchedule },
-  adamw: { rate: 0.003, schedule: kSchedule },
-  nadam: { rate: 0.003, schedule: kSchedule },
+  adadelta: { rate: 10, schedule: kSchedule },
+  adagrad: { rate: 0.3, schedule: kSchedule },
+  adam: { rate: 0.01, schedule: kSchedule },
+  adamax: { rate: 0.03, schedule: kSchedule },
+  adamw: { rate: 0.01, schedule: kSchedule },
+  ftrl: { rate: 0.1, schedule: 'constant' },
+  lion: { rate: 0.001, schedule: kSchedule },
+  nadam: { rate: 0.01, schedule: kSchedule },
+  rmsprop: { rate: 0.01, schedule: kSchedule },
+  schedulefreeadamw: { rate: 0.01, schedule: 'constant' },
+  sgd: { rate: 1, schedule: kSchedule },
 };
 
 const isOptimizer = (value: unknown): boolean =>
   typeof value === 'function' && value.prototype instanceof library.Optimizer;
 
 /** All that the library exports. */
-export const optimizers: readonly string[] = Object.entries(library).flatMap(([name, value]) =>
-  isOptimizer(value) ? [name.toLowerCase()] : [],
-);
+export const optimizers: readonly string[] = Object.entries(library)
+  .flatMap(([name, value]) => (isOptimizer(value) ? [name.toLowerCase()] : []))
+  .sort();
 
 /** Of one of `optimizers`; for a name that the table does not have, the optimizer's own rate. */
 export const settingOf = (name: string): Setting =>
