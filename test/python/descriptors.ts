@@ -10,8 +10,9 @@ export interface Described {
 
 /** Values to try, of which a descriptor chooses: each is seen within six steps. */
 const candidates: readonly unknown[] = [true, false, 0.5, 0, 1, -1, 2, 'mine'];
-/** In their place, for options that count steps, and for those of schedules whose rates have to be finite. */
+/** In their place, for options that count steps, and for those of schedules that must not make rates of 0 or infinity. */
 const telling: Readonly<Record<string, readonly unknown[]>> = {
+  alpha: [0.5, 1, 2],
   boundaries: [
     [1, 3],
     [2.5, 4],
