@@ -33,16 +33,20 @@ function sameNumbers(who: string, ours: Numbers, keras: Numbers, bound: Bound): 
 
 const sizeOf = (numbers: Numbers): number => distance([...numbers], Array<number>(numbers.length).fill(0));
 
+/** How far the numbers of variables[i] were from their beginning, at most: averages keep what came of that. */
+const farthest = (moments: Training<Numbers>['moments'], i: number): number =>
+  Math.max(...moments.map(({ values }) => distance([...(values[i] as Numbers)], [...(beginning[i] as Numbers)])));
+
 /** Every number of two runs that go on after some steps. */
 export function sameRun(c: Configuration, after: number, ours: Training<Numbers>, keras: Training<Numbers>): void {
   assert.equal(JSON.stringify(ours.kept), JSON.stringify(keras.kept));
   assert.lengthOf(ours.moments, keras.moments.length);
   const boundOf = (size: number, t: number): Bound => (isInexact(c) ? (x) => tolerance(x, size, t) : toTheBit);
+  const way = (i: number, t: number): number => farthest(keras.moments.slice(0, t - after), i);
   const sameValues = (when: string, t: number, own: readonly Numbers[], theirs: readonly Numbers[]) =>
-    theirs.forEach((numbers, i) => {
-      const bound = boundOf(distance([...numbers], [...(beginning[i] as Numbers)]), t);
-      sameNumbers(`variables[${i}] ${when}`, own[i] as Numbers, numbers, bound);
-    });
+    theirs.forEach((numbers, i) =>
+      sameNumbers(`variables[${i}] ${when}`, own[i] as Numbers, numbers, boundOf(way(i, t), t)),
+    );
   const rates = keras.moments.map(({ rate }) => Math.abs(rate));
   keras.moments.forEach(({ rate, values, state }, k) => {
     const own = ours.moments[k] as Training<Numbers>['moments'][number]; // as many
