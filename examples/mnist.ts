@@ -10,7 +10,7 @@ import { kScript, readOptions } from './options.ts';
 import { table, type Training } from './table.ts';
 import { stepsOf, train } from './training.ts';
 
-const options = readOptions(process.argv.slice(2));
+const options = readOptions();
 const { epochs, batchSize, hidden, output, page } = options;
 const steps = epochs * stepsOf(options);
 const subtitle = `${kPixels} \u2192 ${hidden} \u2192 ${kClasses} network, epochs: ${epochs}, steps: ${steps}, batch size: ${batchSize}`;
