@@ -25,7 +25,7 @@
       'dependencies': ['baseline', 'avx2', 'avx512'],
       'sources': [
         'cuda/absent.cpp', 'native/backends.cpp', 'native/memory.cpp', 'native/plan.cpp', 'native/threads.cpp',
-        'native/driver.cpp', 'native/binding/addon.cpp', 'native/binding/environment.cpp', 'native/binding/memory.cpp', 'native/binding/plan.cpp',
+        'native/driver.cpp', 'native/matrix/lamb.cpp', 'native/binding/addon.cpp', 'native/binding/environment.cpp', 'native/binding/memory.cpp', 'native/binding/plan.cpp',
         'native/binding/no_faults.cpp',
       ],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],

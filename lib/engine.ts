@@ -42,6 +42,8 @@ export interface Driver<F extends Fields> {
   rate(): number;
   hyper(): Hyper<F>;
   running(): Running<F> | undefined;
+  /** The weight decay of the variables with a rule; null for none. */
+  decayOf(rule: string): number | null;
   scalars(hyper: Hyper<F>, moment: Moment, arithmetic: Arithmetic): Readonly<Record<string, number>>;
   /** Its update_step, where its layout says that it has one. */
   updateStep(gradient: FloatArray, variable: Variable, rate: number): unknown;
@@ -420,8 +422,9 @@ export class Engine<F extends Fields> {
     const made = own ? this.#own : this.#brought;
     if (made !== undefined) return made;
     const { settings } = this.#driver;
-    const steps = state.program((variable) => settings.weight_decay !== null && !this.#excluded(variable), own);
-    configureStages(steps.stages, settings);
+    const decayOf = (rule: string) => this.#driver.decayOf(rule);
+    const steps = state.program((variable, rule) => decayOf(rule) !== null && !this.#excluded(variable), own);
+    configureStages(steps.stages, settings, decayOf);
     if (own) this.#own = steps;
     else this.#brought = steps;
     return steps;
@@ -457,7 +460,7 @@ export class Engine<F extends Fields> {
       );
     for (const pass of update) {
       const arithmetic = this.#arithmetics[pass.dtype];
-      const moment = { step, learning_rate: arithmetic.round(rate), running: running[pass.dtype] };
+      const moment = { step, learning_rate: arithmetic.round(rate), running: running[pass.dtype], rule: pass.rule };
       pass.set(pass.rule === 'prepare' ? {} : this.#driver.scalars(hyper, moment, arithmetic), rate, step);
     }
     return running;

@@ -6,6 +6,7 @@ import { Adam } from './optimizers/adam.ts';
 import { Adamax } from './optimizers/adamax.ts';
 import { AdamW } from './optimizers/adamw.ts';
 import { Ftrl } from './optimizers/ftrl.ts';
+import { Lamb } from './optimizers/lamb.ts';
 import { Lion } from './optimizers/lion.ts';
 import { Nadam } from './optimizers/nadam.ts';
 import { RMSprop } from './optimizers/rmsprop.ts';
@@ -39,6 +40,7 @@ registerBuiltins('keras.optimizers', [
   Nadam,
   Ftrl,
   Lion,
+  Lamb,
   ScheduleFreeAdamW,
 ]);
 registerBuiltins('keras.optimizers.schedules', [
@@ -61,7 +63,7 @@ registerBuiltins(
 );
 registerBuiltins('keras_optimizers', [PowerDecay, OneCycle, WarmUp, Sequential], 'keras_optimizers');
 
-export { Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, Nadam, RMSprop, ScheduleFreeAdamW, SGD };
+export { Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lamb, Lion, Nadam, RMSprop, ScheduleFreeAdamW, SGD };
 export {
   CosineDecay,
   CosineDecayRestarts,

@@ -14,6 +14,8 @@ export interface Memory {
 
 export interface RuleInfo {
   readonly name: string;
+  /** Whether it looks at all of a variable: it assigns a direction, and native code says how that is subtracted. */
+  readonly directed: boolean;
   readonly slots: readonly string[];
   readonly scalars: readonly string[];
 }
@@ -31,6 +33,10 @@ export interface TensorSpec {
   readonly sources: readonly Source[];
   /** How each of them keeps its elements; plain if it is not said. */
   readonly storages?: readonly StorageName[];
+  /** Of a directed rule: where the direction goes, the variable as matrices [how many, rows, columns], and what else it keeps. */
+  readonly direction?: Memory;
+  readonly shape?: readonly number[];
+  readonly extra?: readonly Memory[];
 }
 
 /** As numbers of the pass's dtype, or in fewer bytes than float32. */

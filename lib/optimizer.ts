@@ -52,7 +52,7 @@ import {
   type Tape,
 } from './pairs.ts';
 import { configOf, fromConfig, type CustomObjects } from './serialization.ts';
-import type { Initial, Layout, Trainable } from './state.ts';
+import type { Initial, Layout, Slot, Trainable } from './state.ts';
 import { updatesAfter, type Hyper, type Moment, type Running } from './step.ts';
 import { swapValues } from './swap.ts';
 import { checkList } from './trainables.ts';
@@ -133,21 +133,36 @@ export abstract class Optimizer<F extends Fields = Fields> {
       rate: () => this.learning_rate,
       hyper: () => this.#hyper(),
       running: () => this.running,
+      decayOf: (rule) => this.decayOf(rule),
       scalars: (hyper, moment, arithmetic) => this.scalars(hyper, moment, arithmetic),
       updateStep: (gradient, variable, rate): unknown => this.update_step(gradient, variable, rate),
     };
   }
 
   #layout(): Layout {
-    const { name, rule, blocks, initial, use_ema: averages, state_dtype, gradient_dtype } = this;
+    const { name, blocks, initial, use_ema: averages, state_dtype, gradient_dtype } = this;
     const accumulators = Boolean(this.gradient_accumulation_steps);
-    const own = { who: this.#who, custom: this.#custom, names: this.#keys };
-    return { ...own, name, rule, blocks, initial, averages, accumulators, state_dtype, gradient_dtype };
+    const ruleOf = (variable: Variable) => this.ruleOf(variable);
+    const slotOf = (slot: string, variable: Variable) => this.slotOf(slot, variable);
+    const own = { who: this.#who, custom: this.#custom, names: this.#keys, ruleOf, slotOf };
+    return { ...own, name, blocks, initial, averages, accumulators, state_dtype, gradient_dtype };
   }
 
   /** The native rule of this instance's options; undefined in a class that steps in TypeScript alone. */
   protected get rule(): string | undefined {
     return undefined;
+  }
+  /** The native rule of a variable, in a class that has several. */
+  protected ruleOf(_variable: Variable): string | undefined {
+    return this.rule;
+  }
+  /** The weight decay of the variables with a native rule; null for none. */
+  protected decayOf(_rule: string): number | null {
+    return this.weight_decay;
+  }
+  /** What a slot is for a variable: of which shape; undefined if the variable has no such slot. */
+  protected slotOf(_slot: string, { shape }: Variable): Slot | undefined {
+    return { shape };
   }
   /** Names of the slots, block by block as Keras creates them; within a block those of one variable stand together. */
   protected get blocks(): readonly (readonly string[])[] {

@@ -26,6 +26,9 @@ export interface Bound {
   readonly decay?: boolean;
   /** Skipped in a step in which the gradient of this index is null. */
   readonly needs?: number | null;
+  /** Of a directed rule: where its direction goes, and what it keeps beside the slots. */
+  readonly direction?: Variable;
+  readonly extra?: readonly Variable[];
 }
 
 /** The fields of a pass's control, by the addon's names; a missing one is neutral. */
@@ -51,12 +54,15 @@ const [kActive, kRate, kIteration] = (['active', 'learning_rate', 'iteration'] a
 export class Pass {
   readonly dtype: Dtype;
   readonly rule: string;
+  /** The rule that the class has for these variables, also where this one only prepares for it. */
+  readonly of: string;
   readonly bounds: readonly Bound[];
   readonly #scalars: readonly string[];
   #control: Float64Array = new Float64Array(0);
 
-  constructor(rule: string, dtype: Dtype, bounds: readonly Bound[]) {
+  constructor(rule: string, dtype: Dtype, bounds: readonly Bound[], of = rule) {
     this.rule = rule;
+    this.of = of;
     this.dtype = dtype;
     this.bounds = bounds;
     this.#scalars = ruleNamed(rule).info.scalars;
@@ -65,13 +71,14 @@ export class Pass {
   /** Native code's view of it; `source` finds the place of a variable or a gradient. */
   spec(source: (place: number | Variable) => Source, half: Half): PassSpec {
     const tensors = this.bounds.map(
-      ({ index, variable, gradient, slots = [], decay = false, needs = null }): TensorSpec => {
+      ({ index, variable, gradient, slots = [], decay = false, needs = null, ...directed }): TensorSpec => {
         const places = [variable, gradient, ...slots];
         const storages = places.map((place) =>
           typeof place !== 'number' && place.dtype === 'bfloat16' ? 'bfloat16' : 'plain',
         );
         const { length } = Variable.storageOf(variable);
-        return { variable: index, length, decay, needs, sources: places.map(source), storages };
+        const sources = places.map(source);
+        return { variable: index, length, decay, needs, sources, storages, ...furtherOf(variable, directed) };
       },
     );
     return { rule: ruleNamed(this.rule).id, dtype: dtypes.indexOf(this.dtype), tensors, half };
@@ -106,6 +113,15 @@ export class Pass {
   rest(): void {
     this.#control[kActive] = 0;
   }
+}
+
+function furtherOf({ shape }: Variable, { direction, extra = [] }: Pick<Bound, 'direction' | 'extra'>) {
+  const memory = direction && Variable.storageOf(direction).memory;
+  if (memory === undefined) return {};
+  const [rows = 1, columns = 1] = shape.length > 1 ? shape.slice(-2) : [1, shape[0]];
+  const batch = shape.slice(0, -2).reduce((product, n) => product * n, 1);
+  const memories = extra.flatMap((variable) => Variable.storageOf(variable).memory ?? []);
+  return { direction: memory, shape: [batch, rows, columns], extra: memories };
 }
 
 /** The passes of a step. */

@@ -1,6 +1,15 @@
 // What an optimizer keeps for the variables it was built with: slots in Keras's order and with Keras's names, and the
 // program of a step. Over 200 lines: one class, whose constructor and passes belong together.
-import { bufferOf, checkAttached, checkMemory, dtypeOf, spanOf, type AnyArray, type FloatArray } from './arrays.ts';
+import {
+  bufferOf,
+  checkAttached,
+  checkMemory,
+  dtypeOf,
+  sizeOf,
+  spanOf,
+  type AnyArray,
+  type FloatArray,
+} from './arrays.ts';
 import { notImplemented } from './configurable.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import { addon, dtypes, ruleNamed, type Dtype, type Half } from './native.ts';
@@ -16,14 +25,21 @@ export type { Trainable };
 /** What slots hold at first, by name: a number, or the values of the variable; 0 where nothing is said. */
 export type Initial = Readonly<Record<string, number | 'variable'>>;
 
+/** What a slot is for a variable. */
+export interface Slot {
+  readonly shape: readonly number[];
+}
+
 export interface Layout {
   /** Class of the optimizer, for errors. */
   readonly who: string;
   /** Name of the optimizer, the first part of every path. */
   readonly name: string;
-  /** Undefined for a class that steps in TypeScript alone. */
-  readonly rule: string | undefined;
-  /** Whether the class steps in TypeScript, perhaps by the rule. */
+  /** The native rule of a variable; undefined for a class that steps in TypeScript alone. */
+  ruleOf(variable: Variable): string | undefined;
+  /** Undefined where a variable does not have a slot. */
+  slotOf(slot: string, variable: Variable): Slot | undefined;
+  /** Whether the class steps in TypeScript, perhaps by the rules. */
   readonly custom: boolean;
   /** Of plain arrays, which have none of their own. */
   readonly names: readonly string[] | undefined;
@@ -74,7 +90,9 @@ export class State {
   readonly asyncSafe: boolean;
   readonly #layout: Layout;
   readonly #places: ReadonlyMap<unknown, number>;
-  readonly #slots: ReadonlyMap<string, readonly Variable[]>;
+  readonly #rules: readonly (string | undefined)[]; // of each variable
+  readonly #slots: ReadonlyMap<string, readonly (Variable | undefined)[]>;
+  readonly #directions: readonly (Variable | undefined)[]; // of the variables with a directed rule
   readonly #written: Places;
   readonly #all: readonly number[];
   /** The gradients as a class that steps in TypeScript gets them; they are no state. */
@@ -89,16 +107,19 @@ export class State {
     this.#places = new Map([...list, ...this.variables].map((trainable, i) => [trainable, i % list.length]));
     this.asyncSafe = this.variables.every((variable) => Variable.storageOf(variable).memory !== undefined);
     this.#all = this.variables.map((_, i) => i);
-    checkStateDtype(layout, this.variables);
+    this.#rules = this.variables.map((variable) => layout.ruleOf(variable));
+    checkStateDtype(layout, this.variables, this.#rules);
     const made: Variable[] = [];
-    const own = (name: string, place: number) =>
-      this.variables.map((v) => slotOf(layout, v, name, v.dtype as Dtype, place, made));
+    const make = (v: Variable, name: string, place: number) => slotOf(layout, v, name, v.dtype as Dtype, place, made);
+    const own = (name: string, place: number) => this.variables.map((v) => make(v, name, place));
     const all = layout.blocks.flat();
     const block = (names: readonly string[]) =>
       this.variables.map((v) =>
         names.map((name) => {
+          const shape = layout.slotOf(name, v)?.shape;
+          if (shape === undefined) return undefined;
           const dtype = v.dtype === 'float32' ? layout.state_dtype : (v.dtype as Dtype);
-          const slot = slotOf(layout, v, name, dtype, places.slot(all.indexOf(name)), made);
+          const slot = slotOf(layout, v, name, dtype, places.slot(all.indexOf(name)), made, shape);
           fill(slot, layout.initial[name] ?? 0, v);
           return slot;
         }),
@@ -107,12 +128,16 @@ export class State {
       this.averages = layout.averages ? own('average', places.average) : undefined;
       this.accumulators = layout.accumulators ? own('gradient_accumulator', places.accumulator) : undefined;
       const blocks = layout.blocks.map((names) => ({ names, rows: block(names) }));
-      this.slots = blocks.flatMap(({ rows }) => rows.flat());
+      this.slots = blocks.flatMap(({ rows }) => rows.flat()).filter((slot) => slot !== undefined);
+      this.#directions = this.variables.map((v, i) => {
+        const rule = this.#rules[i];
+        return rule !== undefined && ruleNamed(rule).info.directed
+          ? make(v, 'direction', places.accumulator)
+          : undefined;
+      });
       this.#prepared = layout.custom ? own('prepared', places.gradient) : [];
-      this.#slots = new Map([
-        ...blocks.flatMap(({ names, rows }) =>
-          names.map((name, i) => [name, rows.map((row) => row[i] as Variable)] as const),
-        ),
+      this.#slots = new Map<string, readonly (Variable | undefined)[]>([
+        ...blocks.flatMap(({ names, rows }) => names.map((name, i) => [name, rows.map((row) => row[i])] as const)),
         ['prepared', this.#prepared],
       ]);
       this.dtypes = dtypes.filter((dtype) => dtype === this.dtype || this.variables.some((v) => v.dtype === dtype));
@@ -172,7 +197,7 @@ export class State {
 
   /** Gives all memory back. */
   dispose(): void {
-    for (const variable of [...this.owned, ...this.#prepared]) variable.dispose();
+    for (const variable of [...this.owned, ...this.#prepared, ...this.#directions]) variable?.dispose();
   }
 
   /** The gradient of a variable as update_step gets it. */
@@ -222,13 +247,13 @@ export class State {
   /**
    * The program of a step; `decays` says which variables the weight decay reaches, `own` whether their own gradients are read.
    */
-  program(decays: (variable: Variable) => boolean, own: boolean): Steps {
+  program(decays: (variable: Variable, rule: string) => boolean, own: boolean): Steps {
     const { accumulators, averages } = this;
-    const { custom, rule } = this.#layout;
+    const { custom } = this.#layout;
     const updated: Flow = (v, i) => ({ to: v, from: accumulators?.[i] ?? i, needs: i });
     const stages = {
       accumulate: this.#passes('accumulate', accumulators && ((_, i) => ({ to: accumulators[i], from: i, needs: i }))),
-      update: this.#passes(custom || rule === undefined ? 'prepare' : rule, updated, decays),
+      update: this.#updates(updated, decays),
       zero: this.#passes('zero', accumulators && ((_, i) => ({ to: accumulators[i], from: accumulators[i] }))),
       average: this.#passes('average', averages && ((v, i) => ({ to: averages[i], from: v }))),
       overwrite: this.#passes('copy', averages && ((v, i) => ({ to: v, from: averages[i] }))),
@@ -242,8 +267,8 @@ export class State {
 
   /** The update of one variable by the rule, and nothing else. */
   programOfOne(index: number, settings: CommonValues): Steps {
-    const { rule, who } = this.#layout;
-    if (rule === undefined) throw notImplemented(who, 'update_step');
+    const rule = this.#rules[index];
+    if (rule === undefined) throw notImplemented(this.#layout.who, 'update_step');
     const update = this.#passes(rule, (v, i) => (i === index ? { to: v, from: i } : undefined));
     const program = this.#programOf(update, false);
     for (const pass of update) pass.configure(roundingOf(settings));
@@ -254,19 +279,33 @@ export class State {
     return new Program(passes, this.variables, own, this.gradient_dtype ?? 'float16');
   }
 
-  /** One pass for each dtype; none without `flow`. */
-  #passes(rule: string, flow: Flow | undefined, decays = (_: Variable): boolean => false): Pass[] {
+  /** The passes of every rule that variables have; where the class steps in TypeScript, they prepare the gradients. */
+  #updates(flow: Flow, decays: (variable: Variable, rule: string) => boolean): Pass[] {
+    return [...new Set(this.#rules)].flatMap((of = 'prepare') => {
+      const own: Flow = (v, i) => ((this.#rules[i] ?? 'prepare') === of ? flow(v, i) : undefined);
+      return this.#passes(this.#layout.custom ? 'prepare' : of, own, (v) => decays(v, of), of);
+    });
+  }
+
+  /** One pass for each dtype; none without `flow`. `of`: the rule that the variables have. */
+  #passes(rule: string, flow: Flow | undefined, decays = (_: Variable): boolean => false, of = rule): Pass[] {
     if (flow === undefined) return [];
     const names = ruleNamed(rule).info.slots;
+    const extra = [...this.#slots.keys()].filter((name) => name !== 'prepared' && !names.includes(name));
     const bounds = this.variables.flatMap((v, index): Bound[] => {
       const way = flow(v, index);
       if (way === undefined) return [];
       const { to, from, needs = null } = way;
-      const slots = names.map((name) => this.#slots.get(name)?.[index] as Variable);
-      return [{ index, variable: to as Variable, gradient: from as number | Variable, slots, decay: decays(v), needs }];
+      const slotsOf = (list: readonly string[]) => list.map((name) => this.#slots.get(name)?.[index] as Variable);
+      const [variable, gradient] = [to as Variable, from as number | Variable];
+      const bound = { index, variable, gradient, slots: slotsOf(names), decay: decays(v), needs };
+      const direction = ruleNamed(rule).info.directed ? this.#directions[index] : undefined;
+      return [direction === undefined ? bound : { ...bound, direction, extra: slotsOf(extra) }];
     });
     const ofDtype = (dtype: Dtype) => bounds.filter(({ variable }) => variable.dtype === dtype);
-    return dtypes.filter((dtype) => ofDtype(dtype).length > 0).map((dtype) => new Pass(rule, dtype, ofDtype(dtype)));
+    return dtypes
+      .filter((dtype) => ofDtype(dtype).length > 0)
+      .map((dtype) => new Pass(rule, dtype, ofDtype(dtype), of));
   }
 }
 
@@ -281,9 +320,11 @@ function slotOf(
   dtype: Dtype | 'bfloat16',
   offset: number,
   made: Variable[],
+  shape: readonly number[] = variable.shape,
 ): Variable {
-  const { shape, path } = variable;
-  const { length, array } = Variable.storageOf(variable);
+  const { path } = variable;
+  const { array } = Variable.storageOf(variable);
+  const length = sizeOf(shape) as number; // that of a variable, or smaller
   const beyond = array === undefined || dtype === 'bfloat16' ? 0 : addon.beyondLine(array);
   const storage = nativeStorage(dtype, length, offset + beyond);
   const slot = variableOver(storage, { shape, name: `${layout.name}/${path.replaceAll('/', '_')}_${name}` });
@@ -304,8 +345,12 @@ function variableOf(trainable: Trainable, i: number, name: string | undefined): 
   return variableOver(arrayStorage(trainable, dtypeOf(trainable) as Dtype), name === undefined ? {} : { name });
 }
 
-function checkStateDtype({ who, state_dtype, rule }: Layout, variables: readonly Variable[]): void {
-  if (state_dtype === 'bfloat16' && rule === undefined)
+function checkStateDtype(
+  { who, state_dtype }: Layout,
+  variables: readonly Variable[],
+  rules: readonly (string | undefined)[],
+): void {
+  if (state_dtype === 'bfloat16' && rules.includes(undefined))
     throw rangeError(
       'ERR_OPT_CONFIG_RANGE',
       `${who} steps in TypeScript and expects state_dtype float32, got bfloat16`,

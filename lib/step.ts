@@ -17,6 +17,8 @@ export interface Moment {
   readonly learning_rate: number;
   /** The running number after this step, if the class has one. */
   readonly running: number;
+  /** The native rule that the scalars are for. */
+  readonly rule: string;
 }
 
 /** A number that a class carries from step to step: Nadam's product. Each dtype has its own. */
@@ -48,7 +50,11 @@ export const roundingOf = ({ state_rounding, seed }: CommonValues) => ({
 });
 
 /** Sets once what every pass does in the same way in all steps. */
-export function configureStages({ accumulate, update }: Stages, settings: CommonValues): void {
+export function configureStages(
+  { accumulate, update }: Stages,
+  settings: CommonValues,
+  decayOf: (rule: string) => number | null,
+): void {
   const unscale = settings.loss_scale_factor ?? 1;
   const { clipvalue } = settings;
   for (const pass of accumulate) pass.configure({ unscale });
@@ -58,7 +64,7 @@ export function configureStages({ accumulate, update }: Stages, settings: Common
       clipnorm: settings.clipnorm ?? 0,
       global_clipnorm: settings.global_clipnorm ?? 0,
       limit: clipvalue !== null && clipvalue > 0 ? clipvalue : Infinity,
-      weight_decay: settings.weight_decay ?? 0,
+      weight_decay: decayOf(pass.of) ?? 0,
       ...roundingOf(settings),
     });
 }

@@ -9,6 +9,10 @@ struct Kernels {
   // Sum of squares of the elements begin .. begin + length of g / unscale; length <= kBlock.
   using SumOfSquares = double (*)(const Tensor& tensor, size_t begin, size_t length, double unscale);
 
+  // The same of the variable, as the weight decay leaves it; nothing is written.
+  using SumOfDecayed = double (*)(const Tensor& tensor, size_t begin, size_t length, const Control& control);
+
   Update update[Rules::size][kDtypes];
   SumOfSquares sumOfSquares[kDtypes];
+  SumOfDecayed sumOfDecayed[kDtypes];
 };

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "flush.h"
+#include "matrix/whole.h"
 #include "reduce.h"
 #include "threads.h"
 
@@ -85,9 +86,34 @@ bool sameLengths(const Pass& a, const Pass& b) {
 }
 
 template <class... Rule>
-constexpr bool isAverage(RuleList<Rule...>, int rule) {
-  constexpr bool is[] = {std::is_same_v<Rule, Average>...};
-  return is[rule];
+constexpr Whole wholeIn(RuleList<Rule...>, int rule) {
+  constexpr Whole wholes[] = {wholeOf<Rule>...};
+  return wholes[rule];
+}
+
+Steer steerOf(const Pass& pass) {
+  constexpr const Steer* steers[] = {nullptr, kTrustRatioSteer};
+  return steers[wholeIn(Rules(), pass.rule)][pass.dtype];
+}
+
+// p <- p - direction, for every tensor of a directed pass; which assigns the directions from now on.
+Pass descentOf(Pass& directed) {
+  Pass descent;
+  descent.rule = idOf<Descend>(Rules());
+  descent.dtype = directed.dtype;
+  descent.descends = true;
+  for (size_t t = 0; t < directed.tensors.size(); ++t) {
+    Tensor& tensor = directed.tensors[t];
+    const Source direction{directed.further[t].direction};
+    Tensor descending = tensor;
+    descending.storage[1] = kPlain;
+    for (void*& slot : descending.slots) slot = nullptr;
+    descent.add(descending, {directed.sources[t][0], direction}, directed.needs[t]);
+    tensor.p = direction.memory->data;
+    tensor.decay = false;
+    directed.sources[t][0] = direction;
+  }
+  return descent;
 }
 
 // Below this, a pass is done before a helper wakes up.
@@ -97,6 +123,8 @@ constexpr size_t kShared = 2 * kChunk;  // elements
 constexpr size_t kCached = 1024;  // elements
 
 }  // namespace
+
+size_t Pass::blocks() const { return tensors.empty() ? 0 : firstBlock.back() + blocksOf(tensors.back().length); }
 
 void Pass::add(Tensor tensor, std::vector<Source> from, int need) {
   for (size_t i = 0; i < from.size(); ++i)
@@ -108,30 +136,43 @@ void Pass::add(Tensor tensor, std::vector<Source> from, int need) {
 }
 
 Plan::Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables, SharedMemory control)
-    : kernels_(kernels), passes_(std::move(passes)), squares_(variables), control_(std::move(control)) {
+    : kernels_(kernels), squares_(variables), control_(std::move(control)) {
+  addPasses(std::move(passes));
   size_t largest = 0;
   for (size_t i = 0; i < passes_.size(); ++i) {
-    Pass& pass = passes_[i];
-    pass.control = static_cast<const Control*>(control_->data) + i;
-    if (!pass.tensors.empty()) largest = std::max(largest, pass.firstBlock.back() + blocksOf(pass.tensors.back().length));
+    largest = std::max(largest, passes_[i].blocks() * (passes_[i].directed() ? 2 : 1));
     group(i);
     findAverage(i);
   }
   partials_.resize(largest);
 }
 
-// Into the last group of its dtype, if the tensors are the same; a variable has one dtype.
+void Plan::addPasses(std::vector<Pass> passes) {
+  descents_.resize(passes.size());
+  size_t descents = 0;
+  for (size_t i = 0; i < passes.size(); ++i) {
+    passes[i].control = static_cast<const Control*>(control_->data) + i;
+    passes_.push_back(std::move(passes[i]));
+    if (!passes_.back().directed()) continue;
+    Pass descent = descentOf(passes_.back());
+    descent.control = &descents_[descents++];
+    passes_.push_back(std::move(descent));
+  }
+}
+
+// Into the last group of its dtype, if the tensors are the same; a variable has one dtype. What descends waits for all of the
+// directions.
 void Plan::group(size_t index) {
   const Pass& pass = passes_[index];
   const auto ofDtype = [&](const Group& group) { return passes_[group.passes[0]].dtype == pass.dtype; };
   const auto last = std::find_if(groups_.rbegin(), groups_.rend(), ofDtype);
-  if (last != groups_.rend() && sameLengths(passes_[last->passes[0]], pass)) last->passes.push_back(index);
+  if (!pass.descends && last != groups_.rend() && sameLengths(passes_[last->passes[0]], pass)) last->passes.push_back(index);
   else groups_.push_back(groupOf(index, pass));
 }
 
 // Among the passes before it in its group, the one that writes what this one averages does that in the same loop.
 void Plan::findAverage(size_t index) {
-  if (!isAverage(Rules(), passes_[index].rule)) return;
+  if (passes_[index].rule != idOf<Average>(Rules())) return;
   const auto holds = [index](const Group& group) { return group.passes.back() == index; };
   const Group& group = *std::find_if(groups_.begin(), groups_.end(), holds);
   for (const size_t i : group.passes) {
@@ -204,11 +245,51 @@ void Plan::runPasses(Range range) {
     int count = 0;
     for (const size_t i : group.passes) count += runs(i, range) - (runs(i, range) && averages(passes_[i], range));
     if (count == 0) continue;
+    const auto directed = std::find_if(group.passes.begin(), group.passes.end(),
+                                       [&](size_t i) { return runs(i, range) && passes_[i].directed(); });
+    const bool steers = directed != group.passes.end();
     const size_t most = count > 1 ? kCached : kChunk;
     forChunks(group, [&](const Chunk& chunk) {
       for (size_t done = 0; done < chunk.length; done += most)
         runChunk(group, {chunk.tensor, chunk.begin + done, std::min(most, chunk.length - done)}, range);
+      if (steers) addSquaresOf(*directed, chunk);
     });
+    if (steers) steer(*directed);
+  }
+}
+
+// The sums of squares of a chunk of a variable and of its direction, which are in the cache.
+void Plan::addSquaresOf(size_t directed, const Chunk& chunk) {
+  const Pass &pass = passes_[directed], &descent = passes_[directed + 1];
+  const Tensor& tensor = descent.tensors[chunk.tensor];
+  if (tensor.skip) return;
+  for (size_t begin = chunk.begin; begin < chunk.begin + chunk.length; begin += kBlock) {
+    const size_t length = std::min(kBlock, chunk.begin + chunk.length - begin);
+    double* sums = partials_.data() + pass.firstBlock[chunk.tensor] + begin / kBlock;
+    sums[0] = kernels_.sumOfDecayed[pass.dtype](tensor, begin, length, *descent.control);
+    sums[pass.blocks()] = kernels_.sumOfSquares[pass.dtype](tensor, begin, length, 1);
+  }
+}
+
+void Plan::steer(size_t directed) {
+  const Pass& pass = passes_[directed];
+  const FlushDenormals flush(pass.dtype);
+  for (size_t t = 0; t < pass.tensors.size() && !cancelled_.load(std::memory_order_relaxed); ++t) {
+    if (pass.tensors[t].skip) continue;
+    double *squares = partials_.data() + pass.firstBlock[t], *ofDirection = squares + pass.blocks();
+    const size_t blocks = blocksOf(pass.tensors[t].length);
+    steerOf(pass)({kernels_, *pass.control, passes_[directed + 1].tensors[t], pass.further[t].shape, foldPairwise(squares, blocks),
+                   foldPairwise(ofDirection, blocks), pass.further[t].extra, cancelled_});
+  }
+}
+
+// What descends is active, and decays, as the directed pass before it.
+void Plan::setDescents() {
+  auto to = descents_.begin();
+  for (const Pass& pass : passes_) {
+    if (!pass.directed()) continue;
+    const Control& from = *pass.control;
+    *to++ = {from.active, 1, 0, 0, __builtin_inf(), from.weight_decay, from.learning_rate, 0, 0, 0, {}};
   }
 }
 
@@ -241,6 +322,7 @@ double Plan::clip() {
 }
 
 double Plan::run() {
+  setDescents();
   size_t clipping = 0;
   while (clipping < passes_.size() && !passes_[clipping].clips()) ++clipping;
   if (clipping == passes_.size()) return runPasses({0, clipping}), -1;

@@ -29,6 +29,13 @@ struct BindError {
   std::string message;
 };
 
+// What a directed rule has for a tensor beside its streams.
+struct Further {
+  SharedMemory direction;
+  Shape shape;
+  std::vector<SharedMemory> extra;
+};
+
 struct Pass {
   int rule;
   Dtype dtype;
@@ -37,11 +44,15 @@ struct Pass {
   std::vector<std::vector<Source>> sources;  // of each tensor: p, g, slots
   std::vector<int> needs;                    // of each tensor: the array whose absence skips it, or -1
   std::vector<size_t> firstBlock;            // of each tensor, in the partial sums of the pass
+  std::vector<Further> further;              // of each tensor, if the rule is directed: its pass assigns the directions,
+  bool descends = false;                     // and the one after it subtracts them
   const Control* control = nullptr;          // JavaScript writes it between the steps
   int average = -1;                          // the pass that averages its variables, right after it; or -1
 
   void add(Tensor tensor, std::vector<Source> sources, int needs);
   bool active() const { return control->active != 0; }
+  bool directed() const { return !further.empty(); }
+  size_t blocks() const;
   bool clips() const { return active() && (control->clipnorm > 0 || control->global_clipnorm > 0); }
 };
 
@@ -56,7 +67,7 @@ struct Group {
 
 class Plan {
  public:
-  // `control` has one Control for each pass.
+  // `control` has one Control for each pass. The plan makes a second pass for each directed one.
   Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables, SharedMemory control);
   // Points every late source to its array. Throws BindError, with nothing written.
   void bind(const std::vector<Array>& arrays);
@@ -80,14 +91,21 @@ class Plan {
   void runChunk(const Group& group, const Chunk& chunk, Range range) const;
   void addSquares(const Group& group);
   double clip();
+  // Gives each pass its control, and a directed one the pass that descends, with a control of the plan's own.
+  void addPasses(std::vector<Pass> passes);
   void group(size_t pass);
   void findAverage(size_t pass);
+  void setDescents();
+  void addSquaresOf(size_t directed, const Chunk& chunk);
+  // What follows a directed pass, when it has gone through all of its tensors.
+  void steer(size_t directed);
 
   const Kernels& kernels_;
   std::vector<Pass> passes_;
   std::vector<Group> groups_;
   std::vector<double> squares_;   // of each variable, in the optimizer's order
-  std::vector<double> partials_;  // of each block of the largest pass
+  std::vector<double> partials_;  // of each block of the largest pass; and of its directions
+  std::vector<Control> descents_;  // of the passes that descend, in their order
   SharedMemory control_;
   std::atomic<bool> cancelled_{false};
 };

@@ -7,22 +7,33 @@
 
 constexpr int kLanes = 128;
 
+template <class T>
+struct AsItIs {
+  RULE T apply(T x) const { return x; }
+};
+template <class T>
+struct Unscaled {
+  T unscale;
+  RULE T apply(T x) const { return x / unscale; }
+};
+
 // The sum of squares of one block, of at most kBlock elements, added in parts of whole kLanes but for the last.
 struct Squares {
   double lanes[kLanes] = {};
 
-  template <class T, bool kUnscale>
-  RULE void addRow(const T* __restrict g, size_t length, T unscale) {
+  template <class T, class Map>
+  RULE void addRow(const T* __restrict g, size_t length, const Map map) {
     for (size_t j = 0; j < length; ++j) {
-      const double x = kUnscale ? g[j] / unscale : g[j];
+      const double x = map.apply(g[j]);
       lanes[j] = lanes[j] + x * x;
     }
   }
-  template <class T, bool kUnscale>
-  RULE void add(const T* g, size_t length, T unscale) {
+  // Of map.apply(g) for every g.
+  template <class T, class Map>
+  RULE void add(const T* g, size_t length, const Map map) {
     const size_t whole = length - length % kLanes;
-    for (size_t i = 0; i < whole; i += kLanes) addRow<T, kUnscale>(g + i, kLanes, unscale);
-    addRow<T, kUnscale>(g + whole, length - whole, unscale);
+    for (size_t i = 0; i < whole; i += kLanes) addRow(g + i, kLanes, map);
+    addRow(g + whole, length - whole, map);
   }
   RULE double fold() {
     for (int half = kLanes / 2; half > 0; half /= 2)
@@ -39,6 +50,13 @@ RULE double foldPairwise(double* sums, size_t count) {
     if (count % 2 == 1) sums[count / 2] = sums[count - 1];
   }
   return sums[0];
+}
+
+// Lamb's |p| / |d|, of their sums of squares.
+template <class T>
+RULE T trustRatio(double p, double d) {
+  const T length = T(squareRoot(p)), direction = T(squareRoot(d));
+  return length > 0 && direction > 0 ? length / direction : T(1);
 }
 
 struct Factor {

@@ -5,6 +5,7 @@
 #include "rules/adam.h"
 #include "rules/adamax.h"
 #include "rules/ftrl.h"
+#include "rules/lamb.h"
 #include "rules/lion.h"
 #include "rules/nadam.h"
 #include "rules/rmsprop.h"
@@ -19,5 +20,17 @@ struct RuleList {
 
 using Rules =
     RuleList<Sgd, SgdMomentum, SgdNesterov, Rmsprop, RmspropMomentum, RmspropCentered, RmspropCenteredMomentum, Adagrad,
-             Adadelta, Adam, AdamAmsgrad, Adamax, Nadam, Ftrl, FtrlPower, Lion, ScheduleFreeAdamW, Accumulate, Average, Copy,
-             Zero, Prepare>;
+             Adadelta, Adam, AdamAmsgrad, Adamax, Nadam, Ftrl, FtrlPower, Lion, Lamb, ScheduleFreeAdamW, Accumulate, Average,
+             Copy, Zero, Descend, Prepare>;
+
+template <class Rule, class = void>
+constexpr Whole wholeOf = kElementwise;
+template <class Rule>
+constexpr Whole wholeOf<Rule, decltype(void(Rule::whole))> = Rule::whole;
+
+// A rule's place in the list.
+template <class Rule, class First, class... Rest>
+constexpr int idOf(RuleList<First, Rest...>) {
+  if constexpr (__is_same(Rule, First)) return 0;
+  else return 1 + idOf<Rule>(RuleList<Rest...>());
+}

@@ -62,6 +62,16 @@ struct IndicesTo<0, n...> {
   using type = Indices<n...>;
 };
 
+// A rule's scalars in a dtype.
+template <class Rule, class T, int... scalar>
+RULE typename Rule::template Scalars<T> scalarsOf(const Control& c, Indices<scalar...>) {
+  return {T(c.scalars[scalar])...};
+}
+template <class Rule, class T>
+RULE typename Rule::template Scalars<T> scalarsOf(const Control& c) {
+  return scalarsOf<Rule, T>(c, typename IndicesTo<decltype(Rule::scalars)::size>::type());
+}
+
 // The moving average of a variable as a further stream of its loop, where there is one (kAverage).
 template <class T>
 struct Averaging {

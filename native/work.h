@@ -31,6 +31,11 @@ constexpr const char* kControls[] = {"active",       "unscale",       "clipnorm"
                                      "weight_decay", "learning_rate", "stochastic", "seed",            "iteration"};
 static_assert(sizeof(kControls) / sizeof(*kControls) + kMaxScalars == sizeof(Control) / sizeof(double));
 
+// A variable as matrices, one after the other: rows x columns numbers each. Of one dimension: one row.
+struct Shape {
+  size_t batch, rows, columns;
+};
+
 // One variable of a pass.
 struct Tensor {
   void* p;

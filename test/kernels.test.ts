@@ -4,7 +4,15 @@ import { assert } from 'chai';
 
 import { addon, newPlan, ruleNamed, useBackend, type Dtype, type Memory, type StorageName } from '../lib/native.ts';
 import { thrown } from './errors.ts';
-import { oracleElement, oracleRules, type OraclePrelude } from './oracle.ts';
+import {
+  operations,
+  oracleElement,
+  oracleFactors,
+  oracleRules,
+  oracleSumOfSquares,
+  type OracleFactor,
+  type OraclePrelude,
+} from './oracle.ts';
 import { backends, random, wildNumber, words, type Random } from './random.ts';
 
 const types = { float32: Float32Array, float64: Float64Array };
@@ -44,6 +52,11 @@ function run(backend: string, setting: Setting, values: readonly number[][], sca
     decay: prelude.decay !== undefined,
     needs: null,
     sources: arrays.map((_, i) => i),
+    ...(ruleNamed(rule).info.directed && {
+      direction: new addon.Memory(length * types[dtype].BYTES_PER_ELEMENT),
+      shape: [1, 1, length],
+      extra: [],
+    }),
   };
   const memory = new addon.Memory(8 * addon.controlSize);
   const pass = { rule: ruleNamed(rule).id, dtype: dtype === 'float32' ? 0 : 1, tensors: [tensor] };
@@ -64,6 +77,26 @@ function run(backend: string, setting: Setting, values: readonly number[][], sca
   return arrays.map(({ array }) => words(array));
 }
 
+const undecayed = (prelude: OraclePrelude): OraclePrelude => ({ ...prelude, decay: undefined });
+
+/** Makes of a direction, in `p`, what the variable becomes. */
+function descend(
+  dtype: Dtype,
+  p: FloatArray,
+  given: readonly number[],
+  { decay }: OraclePrelude,
+  factorOf: OracleFactor,
+  scalars: readonly number[],
+): void {
+  const before = { unscale: 1, multiplier: 1, divisor: 1, limit: Infinity, decay };
+  const decayed = given.map((x) => oracleElement(dtype, 'prepare', before, [x, 0], [])[0] as number);
+  const squares = oracleSumOfSquares(dtype, types[dtype].from(decayed));
+  const factor = factorOf(operations[dtype], squares, oracleSumOfSquares(dtype, p), scalars, p.length);
+  p.forEach((d, i) => {
+    p[i] = oracleElement(dtype, 'descend', { ...before, ...factor }, [given[i] as number, d], [])[0] as number;
+  });
+}
+
 function expected(
   { rule, dtype, prelude }: Setting,
   values: readonly number[][],
@@ -72,12 +105,15 @@ function expected(
   const arrays = values.map((list) => new types[dtype](list));
   const [p, g, ...slots] = arrays;
   const whole = { multiplier: 1, divisor: 1, ...prelude };
+  const factorOf = oracleFactors[rule];
+  const given = [...(p as FloatArray)];
   p?.forEach((_, i) => {
     const element = arrays.map((array) => array[i] as number);
-    const [pNext, ...next] = oracleElement(dtype, rule, whole, element, scalars);
+    const [pNext, ...next] = oracleElement(dtype, rule, factorOf ? undecayed(whole) : whole, element, scalars);
     p[i] = pNext as number;
     slots.forEach((slot, s) => (slot[i] = next[s] as number));
   });
+  if (factorOf) descend(dtype, p as FloatArray, given, whole, factorOf, scalars);
   return [p, g, ...slots].map((array) => words(array as FloatArray));
 }
 

@@ -14,6 +14,7 @@ export const variants: Readonly<Record<string, readonly object[]>> = {
   Nadam: [{}],
   Ftrl: [{}, { learning_rate_power: -0.7, l1_regularization_strength: 0.01, beta: 0.5 }],
   Lion: [{}],
+  Lamb: [{}],
   ScheduleFreeAdamW: [{}, { warmup_steps: 3 }],
 };
 

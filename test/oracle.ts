@@ -149,6 +149,12 @@ export const oracleRules: Readonly<Record<string, OracleRule>> = {
     const direction = Math.sign(o.add(o.mul(m, beta_1), o.mul(g, b1)));
     return [o.sub(p, o.mul(rate, direction === 0 ? 0 : direction)), o.add(o.mul(m, beta_2), o.mul(g, b2))];
   },
+  // A direction, in place of the variable.
+  lamb(o, [, g = 0, m = 0, v = 0], [b1 = 0, b2 = 0, power1 = 0, power2 = 0, epsilon = 0]) {
+    const [mNext, vNext] = moments(o, g, m, v, b1, b2);
+    return [o.div(o.div(mNext, power1), o.add(o.sqrt(o.div(vNext, power2)), epsilon)), mNext, vNext];
+  },
+  descend: (o, [p = 0, g = 0]) => [o.sub(p, g)],
   schedule_free_adamw(o, [p = 0, g = 0, z = 0, v = 0], k) {
     const [b2 = 0, b1 = 0, beta_1 = 0, rate = 0, power = 0, epsilon = 0, rest = 0, weight = 0] = k;
     const vNext = o.add(v, o.mul(o.sub(o.mul(g, g), v), b2));
@@ -162,6 +168,24 @@ export const oracleRules: Readonly<Record<string, OracleRule>> = {
   copy: (_, [, g = 0]) => [g],
   prepare: (_, [p = 0, g = 0]) => [p, g],
   zero: () => [0],
+};
+
+/** How a direction is subtracted: of the sums of squares of the variable, as the weight decay leaves it, and of the direction. */
+export type OracleFactor = (
+  o: Operations,
+  squares: number,
+  directionSquares: number,
+  scalars: readonly number[],
+  length: number,
+) => { readonly multiplier?: number; readonly divisor?: number };
+
+const root = (o: Operations, x: number): number => o.mul(Math.sqrt(x), 1); // rounded once more than float64's
+
+export const oracleFactors: Readonly<Record<string, OracleFactor>> = {
+  lamb(o, squares, directionSquares, scalars) {
+    const [length, direction, rate = 0] = [root(o, squares), root(o, directionSquares), scalars[5]];
+    return { multiplier: o.mul(length > 0 && direction > 0 ? o.div(length, direction) : 1, rate) };
+  },
 };
 
 export interface OraclePrelude {

@@ -2,7 +2,7 @@
 // other options; and Keras on JAX.
 import { assert } from 'chai';
 
-import { Adam, Adamax, deserialize, Lion, Nadam, type Optimizer, type Variable } from '../lib/index.ts';
+import { Adam, Adamax, Lamb, deserialize, Lion, Nadam, type Optimizer, type Variable } from '../lib/index.ts';
 import type { Dtype } from '../lib/native.ts';
 import {
   distance,
@@ -48,6 +48,7 @@ function fromOptax({ class: name, args }: Case): Translation {
   const config = { learning_rate, beta_1: b1, beta_2: b2, epsilon: eps, weight_decay };
   if (name === 'lion')
     return { make: () => Lion.from_config({ weight_decay: 0.001, learning_rate, beta_1: b1, beta_2: b2 }) };
+  if (name === 'lamb') return { make: () => Lamb.from_config({ ...config, epsilon: 1e-6 }) };
   if (name === 'adamax') return { make: () => Adamax.from_config({ ...config, epsilon: 1e-8 }) };
   return { make: name.startsWith('nadam') ? () => Nadam.optax(config) : adam(config) };
 }
@@ -65,7 +66,7 @@ const fromKeras = ({ class: class_name, args: config }: Case): Translation => ({
 
 const peers = [
   { file: 'torch', translate: fromTorch, without: [] },
-  { file: 'optax', translate: fromOptax, without: ['lamb'] }, // a class to come
+  { file: 'optax', translate: fromOptax, without: [] },
   // Keras 2.9's average starts as a copy of the variable: another EMA than Keras 3's
   { file: 'keras2-nadam', translate: fromKeras2, without: ['use_ema'] },
   // of ScheduleFreeAdamW what Keras means, which it does not compute on TensorFlow

@@ -14,8 +14,11 @@ const hasSchedule = ({ args }: Configuration): boolean => typeof args.learning_r
 export const hasPower = ({ class: name, args }: Configuration): boolean =>
   name === 'Ftrl' && args.learning_rate_power !== 0;
 
+/** Their steps follow from sums over a variable, which Keras adds in float32. */
+const hasSums = ({ class: name }: Configuration): boolean => ['Lamb'].includes(name);
+
 /** Where a float32 sum has an order of its own, or the schedule is float64 here and float32 in Keras. */
-export const isInexact = (c: Configuration): boolean => hasNorm(c) || hasSchedule(c) || hasPower(c);
+export const isInexact = (c: Configuration): boolean => hasNorm(c) || hasSchedule(c) || hasPower(c) || hasSums(c);
 
 /**
  * The tolerance for what is not promised to the bit, after t steps that travelled so far. Another rounding of a rate or a norm

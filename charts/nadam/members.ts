@@ -8,7 +8,7 @@ export class OpenNadam extends Nadam {
   /** The one of update `t`, from 1. */
   momentum(t: number): number {
     const { beta_1, beta_2, epsilon } = this;
-    const before = { step: t - 1, learning_rate: 0, running: 1 };
+    const before = { step: t - 1, learning_rate: 0, running: 1, rule: 'nadam' };
     return this.scalars({ beta_1, beta_2, epsilon } as never, before, arithmetics.float64).next_momentum;
   }
 }

@@ -26,6 +26,7 @@ void describe(Napi::Array rules) {
   rule.Set("name", Rule::name);
   rule.Set("slots", strings(rules.Env(), Rule::slots.at, Rule::slots.size));
   rule.Set("scalars", strings(rules.Env(), Rule::scalars.at, Rule::scalars.size));
+  rule.Set("directed", wholeOf<Rule> != kElementwise);
   rules.Set(rules.Length(), rule);
 }
 

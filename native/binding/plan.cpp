@@ -58,6 +58,25 @@ bool fits(Tensor& tensor, const Napi::Value& storages, const std::vector<Source>
   return true;
 }
 
+template <class... Rule>
+constexpr bool isDirected(RuleList<Rule...>, int rule) {
+  constexpr bool directed[] = {wholeOf<Rule> != kElementwise...};
+  return directed[rule];
+}
+
+// What a directed rule has for a tensor, whose direction is as long as the tensor.
+Further furtherOf(const Napi::Object& from, size_t bytes, size_t length) {
+  Further further{MemoryHandle::from(from.Get("direction")), {}, {}};
+  const Napi::Array shape = from.Get("shape").As<Napi::Array>(), extra = from.Get("extra").As<Napi::Array>();
+  size_t* const dimensions[] = {&further.shape.batch, &further.shape.rows, &further.shape.columns};
+  for (uint32_t i = 0; i < 3; ++i) *dimensions[i] = size_t(whole(shape.Get(i), kMaxLength));
+  for (uint32_t i = 0; i < extra.Length(); ++i) further.extra.push_back(MemoryHandle::from(extra.Get(i)));
+  const auto [batch, rows, columns] = further.shape;
+  if (further.direction->bytes / bytes < length || double(batch) * double(rows) * double(columns) != double(length))
+    fail(Napi::RangeError::New(from.Env(), "a tensor does not fit its shape or its memory"), "ERR_OPT_LENGTH");
+  return further;
+}
+
 Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
   Pass pass;
   pass.rule = int(whole(object.Get("rule"), Rules::size));
@@ -76,6 +95,8 @@ Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
     const int needs = from.Get("needs").IsNull() ? -1 : int(whole(from.Get("needs"), kMaxArrays));
     arrays = std::max(arrays, needs + 1);
     pass.add(tensor, sources, needs);
+    if (isDirected(Rules(), pass.rule))
+      pass.further.push_back(furtherOf(from, pass.dtype == kFloat32 ? sizeof(float) : sizeof(double), tensor.length));
   }
   return pass;
 }

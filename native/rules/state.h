@@ -4,6 +4,7 @@
 //   p <- momentum p + (1 - momentum) g            average
 //   p <- g                                        copy
 //   p <- 0                                        zero
+//   p <- p - g                                    descend: g is a direction (Whole)
 // And what an optimizer that steps in TypeScript has done before: p only decays.
 //   prepared <- g                                 prepare
 #pragma once
@@ -58,6 +59,18 @@ struct Zero {
   template <class T>
   RULE static void update(T& p, T, const Scalars<T>&) {
     p = 0;
+  }
+};
+
+struct Descend {
+  static constexpr Text name = "descend";
+  static constexpr auto slots = names();
+  static constexpr auto scalars = names();
+  template <class T>
+  using Scalars = Copy::Scalars<T>;
+  template <class T>
+  RULE static void update(T& p, T g, const Scalars<T>&) {
+    p = p - g;
   }
 };
 

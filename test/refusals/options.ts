@@ -120,6 +120,7 @@ export const own: Readonly<Record<string, readonly OptionsRow[]>> = {
     ...['initial_accumulator_value', ...l].flatMap((name) => number(name, negative)),
     ...number('beta'),
   ],
+  Lamb: [...moments(), ...epsilon],
   Lion: moments([0, ...outside]),
   ScheduleFreeAdamW: [...moments([0, ...outside]), ...epsilon, ...number('warmup_steps', negative)],
 };

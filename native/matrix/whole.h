@@ -1,0 +1,22 @@
+// What follows a rule that assigns a direction: a function for each kind of Whole, which looks at all of a variable and says
+// how the direction is subtracted. It may rewrite the direction; it allocates nothing.
+#pragma once
+#include <atomic>
+#include <vector>
+
+#include "../backends.h"
+#include "../memory.h"
+
+struct Directed {
+  const Kernels& kernels;
+  const Control& control;  // of the rule
+  Tensor& tensor;          // p, and as g the direction; its multiplier and divisor are to be set
+  const Shape& shape;
+  double squares, directionSquares;  // sums over p, as the weight decay leaves it, and over the direction; in one fixed order
+  const std::vector<SharedMemory>& extra;  // what the rule keeps for the variable beside its slots
+  const std::atomic<bool>& cancelled;
+};
+using Steer = void (*)(const Directed&);
+
+// With the arithmetic of a dtype; denormals are as it has them.
+extern const Steer kTrustRatioSteer[kDtypes];
