@@ -10,7 +10,7 @@ export type FloatArray = Float32Array | Float64Array;
 
 /** Bits of bfloat16 or float16 numbers as well. */
 export type AnyArray = FloatArray | Uint16Array;
-type View = AnyArray | Uint8Array;
+type View = AnyArray | Uint8Array | Int32Array | Uint32Array;
 
 export const arrays = { float32: Float32Array, float64: Float64Array } as const;
 const dtypes: Readonly<Record<string, Dtype>> = { Float32Array: 'float32', Float64Array: 'float64' };
@@ -51,12 +51,12 @@ export const bitsOf = (array: AnyArray): Uint16Array =>
 const memories = new WeakMap<ArrayBufferLike, Memory>();
 
 /** The library memory that an array lies in, if it does. */
-export const memoryOf = (array: AnyArray): Memory | undefined => memories.get(bufferOf(array));
+export const memoryOf = (array: View): Memory | undefined => memories.get(bufferOf(array));
 
-const stored = { ...arrays, uint16: Uint16Array } as const;
+const stored = { ...arrays, uint16: Uint16Array, uint32: Uint32Array } as const;
 
 /** Library memory, and the array that it is. */
-export interface Allocated<T extends AnyArray = FloatArray> {
+export interface Allocated<T extends View = FloatArray> {
   readonly memory: Memory;
   readonly array: T;
 }
@@ -69,7 +69,8 @@ export function allocated(
   length: number,
   offset?: number,
 ): Allocated<FloatArray | Uint16Array>;
-export function allocated(dtype: Dtype | 'uint16', length: number, offset = 0): Allocated<FloatArray | Uint16Array> {
+export function allocated(dtype: 'uint32', length: number): Allocated<Uint32Array>;
+export function allocated(dtype: keyof typeof stored, length: number, offset = 0): Allocated<AnyArray | Uint32Array> {
   const bytes = length * stored[dtype].BYTES_PER_ELEMENT;
   if (bytes > constants.MAX_LENGTH)
     throw rangeError(
@@ -122,13 +123,13 @@ function flagOf(buffer: ArrayBufferLike, name: 'resizable' | 'growable' | 'immut
 }
 
 /** Refuses an array whose memory is gone. */
-export function checkAttached(who: string, array: AnyArray): void {
+export function checkAttached(who: string, array: View): void {
   if (lengthOf(array) === 0 && isDetached(array))
     throw typeError('ERR_OPT_DETACHED', `${who} expects an array with memory, its ArrayBuffer has been detached`);
 }
 
 /** Refuses an array whose memory is gone, may move, or must not be written. */
-export function checkMemory(who: string, array: AnyArray, written: boolean): void {
+export function checkMemory(who: string, array: View, written: boolean): void {
   checkAttached(who, array);
   const buffer = bufferOf(array);
   if (flagOf(buffer, 'resizable') || (written && flagOf(buffer, 'growable')))
@@ -138,7 +139,7 @@ export function checkMemory(who: string, array: AnyArray, written: boolean): voi
 }
 
 /** Whether an array of no elements has lost its memory: transferred away, or out of the bounds of a resized buffer. */
-function isDetached(array: AnyArray): boolean {
+function isDetached(array: View): boolean {
   try {
     new Float32Array(0).set(array);
     return false;

@@ -4,12 +4,13 @@ import { arithmeticsWith, type Arithmetic } from './arithmetic.ts';
 import type { AnyArray, FloatArray } from './arrays.ts';
 import type { Fields } from './configurable.ts';
 import { describe, stateError, typeError } from './errors.ts';
-import { gatherGradients, type Gradient } from './gradients.ts';
+import { gatherGradients, nothingGathered, type Gathered, type Gradient } from './gradients.ts';
 import type { Dtype } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
 import type { Program } from './pass.ts';
 import { rememberedPower } from './powers.ts';
 import { StepQueue } from './queue.ts';
+import type { Rows } from './rows.ts';
 import { Snapshot } from './snapshot.ts';
 import { nothingStaged, Staging, type Staged } from './staging.ts';
 import { State, type Layout, type Stages, type Steps } from './state.ts';
@@ -210,27 +211,35 @@ export class Engine<F extends Fields> {
     const steps = this.#steps(state, own);
     const { program } = steps;
     const gather = () => gatherGradients(this.#driver.who, state, program.arrays, gradients, variables);
+    let gathered = nothingGathered;
     try {
       if (own) state.checkOwnGradients();
-      const skipped = own ? [] : gather();
+      else gathered = gather();
       const numbers = this.#setStages(state, steps.stages);
       state.checkIdle(); // functions of the caller's have run
       if (own) state.checkOwnGradients();
-      this.#run(state, steps, numbers, own ? undefined : gather);
-      return this.#finish(state, program.arrays, own, numbers, skipped);
+      this.#run(state, steps, numbers, gathered.rows, own ? undefined : gather);
+      return this.#finish(state, program.arrays, own, numbers, gathered.skipped);
     } finally {
+      state.sparse.give(gathered.rows);
       program.clear();
     }
   }
 
   /** The native call of a step; of a class in TypeScript two, around its updates. `gather` is for gradients that are brought. */
-  #run(state: State, { program, after }: Steps, { rate }: Numbers, gather: (() => unknown) | undefined): void {
+  #run(
+    state: State,
+    { program, after }: Steps,
+    { rate }: Numbers,
+    rows: readonly Rows[],
+    gather: (() => Gathered) | undefined,
+  ): void {
     const undo = this.#undoOf(state, after, rate);
     try {
-      this.norm = program.run();
+      this.norm = state.sparse.during(rows, program.arrays, () => program.run());
     } catch (error) {
       state.fitting = new WeakMap();
-      gather?.(); // says better what is wrong with which gradient
+      state.sparse.give(gather?.().rows ?? []); // says better what is wrong with which gradient
       throw error;
     }
     if (after === undefined) return;
@@ -278,19 +287,23 @@ export class Engine<F extends Fields> {
     const own = staged === nothingStaged;
     const steps = this.#steps(state, own);
     const { program } = steps;
+    const { skipped, rows } = staged.gathered;
     try {
       const numbers = this.#alone(() => this.#setStages(state, steps.stages));
       state.checkIdle(); // functions of the caller's have run
       if (own) state.checkOwnGradients();
       staged.arrays.forEach((array, i) => (program.arrays[i] = array));
       const undo = this.#undoOf(state, steps.after, numbers.rate);
-      this.norm = await state.whileUsed(program.runAsync(staged.held));
+      this.norm = await state.sparse.duringAsync(rows, program.arrays, (held) =>
+        state.whileUsed(program.runAsync([...staged.held, ...held])),
+      );
       await this.#updateAsync(state, steps, numbers, own).catch((error: unknown) => {
         undo();
         throw error;
       });
-      return this.#alone(() => this.#finish(state, program.arrays, own, numbers, staged.skipped));
+      return this.#alone(() => this.#finish(state, program.arrays, own, numbers, skipped));
     } finally {
+      state.sparse.give(rows);
       program.clear();
     }
   }
@@ -344,14 +357,16 @@ export class Engine<F extends Fields> {
     const index = state.indexOf(variable);
     const { program, stages } = this.#stepsOfOne(state, index);
     const before = this.#working;
+    let gathered = nothingGathered;
     this.#working = true;
     try {
       if (this.#stepping && gradient === state.preparedOf(index)) program.arrays[index] = gradient;
-      else gatherGradients(this.#driver.who, state, program.arrays, [gradient], [variable]);
+      else gathered = gatherGradients(this.#driver.who, state, program.arrays, [gradient], [variable]);
       this.#setUpdate(state, stages, rate ?? this.#driver.rate());
       state.checkIdle(); // functions of the caller's have run
-      program.run();
+      state.sparse.during(gathered.rows, program.arrays, () => program.run());
     } finally {
+      state.sparse.give(gathered.rows);
       program.clear();
       this.#working = before;
     }

@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'ERR_OPT_ARRAY_TYPE'
   | 'ERR_OPT_LENGTH'
   | 'ERR_OPT_ALIAS'
+  | 'ERR_OPT_INDEX'
   | 'ERR_OPT_CONFIG_TYPE'
   | 'ERR_OPT_CONFIG_RANGE'
   | 'ERR_OPT_NOT_BUILT'

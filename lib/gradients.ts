@@ -2,15 +2,29 @@
 import { arrays, checkMemory, dtypeOf, lengthOf, memoryOf, type AnyArray, type FloatArray } from './arrays.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import { halvesOf } from './halves.ts';
+import { IndexedSlices, isList } from './indexed_slices.ts';
 import { addon, type Half } from './native.ts';
+import type { Rows } from './rows.ts';
 import type { State, Trainable } from './state.ts';
 import { checkNumbers, isVariable, Variable } from './variable.ts';
 
 /**
- * The gradient of one variable: of its dtype and length, or an array of numbers; null if there is none. For a float32 variable
- * also a Uint16Array of the bits that `gradient_dtype` names, or a Float16Array where JavaScript has it.
+ * The gradient of one variable: of its dtype and length, an array of numbers, or `IndexedSlices`; null if there is none. For a
+ * float32 variable also a Uint16Array of the bits that `gradient_dtype` names, or a Float16Array where JavaScript has it.
  */
-export type Gradient = FloatArray | Variable | Uint16Array | Float16ArrayLike | readonly number[] | null;
+export type Gradient =
+  FloatArray | Variable | IndexedSlices | Uint16Array | Float16ArrayLike | readonly number[] | null;
+
+/** What a step has been given. */
+export interface Gathered {
+  /** Variables that are given without a gradient. */
+  readonly skipped: readonly Variable[];
+  /** Of those with a sparse gradient, in whose place there are the values of its rows. */
+  readonly rows: readonly Rows[];
+}
+
+/** Of a step on the variables' own gradients. */
+export const nothingGathered: Gathered = { skipped: [], rows: [] };
 
 /** JavaScript's Float16Array, which not every TypeScript knows. */
 type Float16ArrayLike = ArrayBufferView & { readonly [Symbol.toStringTag]: 'Float16Array' };
@@ -40,15 +54,23 @@ function gradientArray(gradient: unknown, i: number, variable: Variable, half: H
   return copy;
 }
 
-/** The same, once looked at only for an array that fitted before. */
-function fittingArray(state: State, gradient: unknown, i: number, index: number): AnyArray | null {
+/** The same, once looked at only for an array that fitted before. The rows of a sparse gradient are added to `taken`. */
+function fittingArray(state: State, gradient: unknown, i: number, index: number, taken: Rows[]): AnyArray | null {
   const fit = typeof gradient === 'object' && gradient !== null ? state.fitting.get(gradient as AnyArray) : undefined;
   if (fit?.index === index) {
     if (!fit.lasting) addon.useHugePages(gradient as AnyArray);
     fit.lasting = true;
     return gradient as AnyArray;
   }
-  const array = gradientArray(gradient, i, state.variables[index] as Variable, state.gradient_dtype);
+  const variable = state.variables[index] as Variable;
+  const slices = IndexedSlices.partsOf(gradient);
+  if (slices !== undefined) {
+    if (!isList(slices.values)) state.checkGradientApart(slices.values, i);
+    const rows = state.sparse.take(slices, i, index, variable);
+    taken.push(rows);
+    return rows.values;
+  }
+  const array = gradientArray(gradient, i, variable, state.gradient_dtype);
   if (array === null) return null;
   state.checkGradientApart(array, i);
   if (array === gradient) state.fitting.set(array, { index, lasting: memoryOf(array) !== undefined });
@@ -56,8 +78,8 @@ function fittingArray(state: State, gradient: unknown, i: number, index: number)
 }
 
 /**
- * Puts the gradients into `arrays`, by variable, null where there is none; without `gradients`, every variable's own. Returns
- * the variables that are given without one.
+ * Puts the gradients into `arrays`, by variable, null where there is none; without `gradients`, every variable's own. What it
+ * took of sparse ones is to be given back to `state.sparse`.
  */
 export function gatherGradients(
   who: string,
@@ -65,7 +87,7 @@ export function gatherGradients(
   arrays: (AnyArray | null)[],
   gradients: unknown,
   variables: readonly Trainable[] | undefined,
-): readonly Variable[] {
+): Gathered {
   const indices = state.indicesOf(variables);
   if (gradients !== undefined && !Array.isArray(gradients))
     throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects an array of gradients, got ${describe(gradients)}`);
@@ -78,13 +100,19 @@ export function gatherGradients(
   for (const variable of state.variables) Variable.checkAttached(variable);
   arrays.fill(null, 0, state.variables.length);
   const skipped: Variable[] = [];
-  indices.forEach((index, i) => {
-    const variable = state.variables[index] as Variable;
-    const array = fittingArray(state, gradients === undefined ? variable.gradient : gradients[i], i, index);
-    arrays[index] = array;
-    if (array === null) skipped.push(variable);
-  });
+  const rows: Rows[] = [];
+  try {
+    indices.forEach((index, i) => {
+      const variable = state.variables[index] as Variable;
+      const array = fittingArray(state, gradients === undefined ? variable.gradient : gradients[i], i, index, rows);
+      arrays[index] = array;
+      if (array === null) skipped.push(variable);
+    });
+  } catch (error) {
+    state.sparse.give(rows);
+    throw error;
+  }
   if (skipped.length === indices.length)
     throw stateError('ERR_OPT_NO_GRADIENT', `${who} expects a gradient for at least one variable, got none`);
-  return skipped;
+  return { skipped, rows };
 }

@@ -84,6 +84,7 @@ export { fields } from './fields.ts';
 export { Optimizer } from './optimizer.ts';
 export { LearningRateSchedule } from './schedules/schedule.ts';
 export { allocate } from './arrays.ts';
+export { IndexedSlices } from './indexed_slices.ts';
 export { getNumThreads, memory, setNumThreads } from './native.ts';
 export { Variable } from './variable.ts';
 export { stringify } from './json.ts';
@@ -91,6 +92,7 @@ export { deserialize, get, register_keras_serializable, serialize } from './seri
 
 export type { ErrorCode } from './errors.ts';
 export type { Gradient } from './gradients.ts';
+export type { RowIndices } from './indexed_slices.ts';
 export type {
   Callable,
   Config,

@@ -81,6 +81,27 @@ interface Addon {
   liveBytes(): number;
   threadCount(): number;
   setThreadCount(count: number): void;
+  /**
+   * Merges slices: into `merged` the rows in ascending order, each once, into `sums` what each adds up to, in the order of the
+   * slices. `keys` has room for as many numbers as there are slices. Returns how many rows there are; or -1 - i if indices[i] is
+   * no whole number in [0, rows).
+   */
+  mergeRows(
+    values: Float32Array | Float64Array,
+    indices: Int32Array | Uint32Array | Float64Array,
+    rows: number,
+    columns: number,
+    sums: Float32Array | Float64Array,
+    merged: Uint32Array,
+    keys: Float64Array,
+  ): number;
+  /** Writes rows into a dense array; zeros for null. */
+  putRows(
+    dense: Float32Array | Float64Array,
+    rows: Uint32Array,
+    columns: number,
+    values: Float32Array | Float64Array | null,
+  ): void;
   /** `control` has controlSize numbers for each pass, which are read when it runs. */
   newPlan(backend: number, passes: readonly PassSpec[], variables: number, control: Memory): Plan;
 }

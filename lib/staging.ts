@@ -1,7 +1,7 @@
 // The gradients of asynchronous steps, taken at the call: in library memory they are read in place, others are copied there.
 import { allocated, checkAttached, dtypeOf, lengthOf, memoryOf, type Allocated, type AnyArray } from './arrays.ts';
 import { rangeError, typeError } from './errors.ts';
-import { gatherGradients } from './gradients.ts';
+import { gatherGradients, nothingGathered, type Gathered } from './gradients.ts';
 import type { Memory } from './native.ts';
 import type { State, Trainable } from './state.ts';
 import { Variable } from './variable.ts';
@@ -11,12 +11,11 @@ export interface Staged {
   readonly arrays: readonly (AnyArray | null)[];
   /** The memories that they lie in. */
   readonly held: readonly Memory[];
-  /** Variables that are given without a gradient. */
-  readonly skipped: readonly Variable[];
+  readonly gathered: Gathered;
 }
 
 /** Of a step on the variables' own gradients. */
-export const nothingStaged: Staged = { arrays: [], held: [], skipped: [] };
+export const nothingStaged: Staged = { arrays: [], held: [], gathered: nothingGathered };
 
 export class Staging {
   // Copies for the step that is taken next, and for the one taken before it; allocated on first use.
@@ -30,11 +29,16 @@ export class Staging {
         `${who}.apply_async expects variables that own their memory, got plain arrays: use Variable, or apply`,
       );
     const given: (AnyArray | null)[] = state.variables.map(() => null);
-    const skipped = gatherGradients(who, state, given, gradients, variables);
-    const placed = given.map((array, i) => (array === null ? undefined : this.#place(array, i, state)));
-    const held = placed.flatMap((place) => (place === undefined ? [] : [place.memory]));
-    this.#blocks.reverse();
-    return { arrays: placed.map((place) => place?.array ?? null), held, skipped };
+    const gathered = gatherGradients(who, state, given, gradients, variables);
+    try {
+      const placed = given.map((array, i) => (array === null ? undefined : this.#place(array, i, state)));
+      const held = placed.flatMap((place) => (place === undefined ? [] : [place.memory]));
+      this.#blocks.reverse();
+      return { arrays: placed.map((place) => place?.array ?? null), held, gathered };
+    } catch (error) {
+      state.sparse.give(gathered.rows);
+      throw error;
+    }
   }
 
   #place(array: AnyArray, i: number, state: State): Allocated<AnyArray> {

@@ -15,6 +15,7 @@ import { describe, rangeError, stateError, typeError } from './errors.ts';
 import { addon, dtypes, ruleNamed, type Dtype, type Half } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
 import { Pass, Program, type Bound } from './pass.ts';
+import { SparseGradients } from './rows.ts';
 import { roundingOf } from './step.ts';
 import { arrayStorage, nativeStorage, places } from './storage.ts';
 import { checkList, checkTrainables, placesOf, type Places, type Trainable } from './trainables.ts';
@@ -97,6 +98,7 @@ export class State {
   readonly #all: readonly number[];
   /** The gradients as a class that steps in TypeScript gets them; they are no state. */
   readonly #prepared: readonly Variable[];
+  readonly sparse = new SparseGradients();
   /** Arrays that were found to fit as gradients. */
   fitting = new WeakMap<AnyArray, Fit>();
 
@@ -198,6 +200,7 @@ export class State {
   /** Gives all memory back. */
   dispose(): void {
     for (const variable of [...this.owned, ...this.#prepared, ...this.#directions]) variable?.dispose();
+    this.sparse.release();
   }
 
   /** The gradient of a variable as update_step gets it. */

@@ -1,7 +1,7 @@
 // Reads the goldens and replays their cases. test/golden/README.md describes the format.
 import { readFileSync } from 'node:fs';
 
-import { deserialize, Variable, type Optimizer } from '../lib/index.ts';
+import { deserialize, IndexedSlices, Variable, type Gradient, type Optimizer } from '../lib/index.ts';
 import type { Dtype } from '../lib/native.ts';
 
 export type Value = number | 'NaN' | 'Infinity' | '-Infinity';
@@ -29,6 +29,11 @@ export interface Run {
   readonly finalized?: readonly (readonly Value[])[];
   readonly uProduct?: number;
 }
+/** A gradient of some rows of a variable. */
+export interface Sparse {
+  readonly indices: readonly number[];
+  readonly values: readonly Value[];
+}
 interface Action {
   readonly learningRate?: number;
   readonly nullGradients?: readonly number[];
@@ -38,7 +43,8 @@ export interface Case {
   readonly class: string;
   readonly args: Readonly<Record<string, unknown>>;
   readonly problem: string;
-  readonly steps?: unknown;
+  /** Of the cases with sparse gradients, in place of the problem's. */
+  readonly steps?: readonly (readonly (readonly Value[] | Sparse)[])[];
   readonly actions?: Readonly<Record<string, Action>>;
   readonly excludeFromWeightDecay?: { readonly variables: readonly string[]; readonly names: readonly string[] };
   readonly finalize?: boolean;
@@ -70,9 +76,21 @@ export interface Replay {
 export const variablesOf = (problem: Problem, dtype: Dtype): Variable[] =>
   problem.variables.map(({ name, shape, initial }) => new Variable(initial, { name, shape, dtype }));
 
-export function gradientsAt(problem: Problem, t: number, dtype: Dtype): (Float32Array | Float64Array)[] {
-  const list = problem.steps[(t - 1) % problem.steps.length] ?? [];
-  return list.map((gradient) => (dtype === 'float32' ? Float32Array : Float64Array).from(numbers(gradient)));
+/** How a sparse gradient is given. */
+export type Given = (slices: IndexedSlices) => Gradient;
+
+export function gradientsAt(
+  { steps, variables }: Pick<Problem, 'variables'> & { readonly steps: NonNullable<Case['steps']> },
+  t: number,
+  dtype: Dtype,
+  given: Given = (slices) => slices,
+): Gradient[] {
+  const type = dtype === 'float32' ? Float32Array : Float64Array;
+  return (steps[(t - 1) % steps.length] ?? []).map((gradient, i) =>
+    'indices' in gradient
+      ? given(new IndexedSlices(type.from(numbers(gradient.values)), gradient.indices, variables[i]?.shape ?? []))
+      : type.from(numbers(gradient)),
+  );
 }
 
 /** Runs `optimizer` on a problem, with what a case does before single updates. */
@@ -81,7 +99,8 @@ export function replay(
   problem: Problem,
   dtype: Dtype,
   at: readonly number[],
-  { actions = {}, excludeFromWeightDecay }: Partial<Case> = {},
+  { actions = {}, excludeFromWeightDecay, steps = problem.steps }: Partial<Case> = {},
+  given?: Given,
 ): Replay {
   const variables = variablesOf(problem, dtype);
   if (excludeFromWeightDecay !== undefined)
@@ -94,7 +113,9 @@ export function replay(
     const { learningRate, nullGradients = [] } = actions[t] ?? {};
     if (learningRate !== undefined) optimizer.learning_rate = learningRate;
     result.rates.push(optimizer.learning_rate);
-    const gradients = gradientsAt(problem, t, dtype).map((g, i) => (nullGradients.includes(i) ? null : g));
+    const gradients = gradientsAt({ ...problem, steps }, t, dtype, given).map((g, i) =>
+      nullGradients.includes(i) ? null : g,
+    );
     optimizer.apply(gradients, variables);
     if (at.includes(t)) {
       result.params.push(variables.map(({ value }) => [...value]));
@@ -105,10 +126,10 @@ export function replay(
 }
 
 /** A case of Keras's, run on `dtype`. */
-export function replayCase(file: GoldenFile, c: Case, dtype: Dtype): Replay {
+export function replayCase(file: GoldenFile, c: Case, dtype: Dtype, given?: Given): Replay {
   const optimizer = deserialize({ class_name: c.class, config: c.args }) as Optimizer;
   const run = (dtype === 'float32' ? c.float32 : c.exact64) as Run;
-  return replay(optimizer, file.problems[c.problem] as Problem, dtype, run.at, c);
+  return replay(optimizer, file.problems[c.problem] as Problem, dtype, run.at, c, given);
 }
 
 /** The bits of float32 numbers, every NaN as one, so that -0 and 0 differ and NaN equals NaN. */

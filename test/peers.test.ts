@@ -2,7 +2,17 @@
 // other options; and Keras on JAX.
 import { assert } from 'chai';
 
-import { Adam, Adamax, Lamb, deserialize, Lion, Nadam, type Optimizer, type Variable } from '../lib/index.ts';
+import {
+  Adam,
+  Adamax,
+  deserialize,
+  Lamb,
+  Lion,
+  Nadam,
+  type FloatArray,
+  type Optimizer,
+  type Variable,
+} from '../lib/index.ts';
 import type { Dtype } from '../lib/native.ts';
 import {
   distance,
@@ -100,7 +110,7 @@ function check(problem: Problem, run: Run, dtype: Dtype, translation: Translatio
   let optimizer: Optimizer | undefined;
   for (let t = 1; t <= (run.at.at(-1) as number); t++) {
     optimizer = optimizerAt(t, translation, optimizer, variables);
-    const gradients = gradientsAt(problem, t, dtype);
+    const gradients = gradientsAt(problem, t, dtype) as FloatArray[]; // none is sparse
     gradients.forEach((g, v) =>
       g.forEach((x, i) => (g[i] = (maximize ? -x : x) + coupled * (variables[v]?.value[i] as number))),
     );

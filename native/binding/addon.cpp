@@ -87,6 +87,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
                 collapseIntoHugePages(data, bytes);
               }));
   exports.Set("newPlan", Napi::Function::New(env, newPlan));
+  exports.Set("mergeRows", Napi::Function::New(env, mergeRows));
+  exports.Set("putRows", Napi::Function::New(env, [](const Napi::CallbackInfo& info) { putRows(info); }));
   defineFaults(exports);
   return exports;
 }

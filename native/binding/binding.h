@@ -46,3 +46,8 @@ class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
 
 // newPlan(backend index, passes, number of variables, memory of the controls): { run, runAsync, release }.
 Napi::Value newPlan(const Napi::CallbackInfo& info);
+
+// mergeRows(values, indices, rows, columns, sums, merged, keys): the number of rows, or -1 - i if index i is none of `rows`.
+Napi::Value mergeRows(const Napi::CallbackInfo& info);
+// putRows(dense, rows, columns, values or null).
+void putRows(const Napi::CallbackInfo& info);

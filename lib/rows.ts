@@ -1,0 +1,193 @@
+// The rows of sparse gradients, taken when a step is called: each once, in library memory, whatever happens to what was given.
+import {
+  allocated,
+  arrays,
+  bufferOf,
+  checkMemory,
+  dtypeOf,
+  lengthOf,
+  sizeOf,
+  type Allocated,
+  type AnyArray,
+  type FloatArray,
+} from './arrays.ts';
+import { describe, rangeError, typeError } from './errors.ts';
+import { isList, type Slices } from './indexed_slices.ts';
+import { addon, type Dtype, type Memory } from './native.ts';
+import { places } from './storage.ts';
+import { Variable } from './variable.ts';
+
+/** The rows of one variable that have a gradient. */
+export interface Rows {
+  /** Of the variable. */
+  readonly index: number;
+  /** Elements of a row. */
+  readonly columns: number;
+  /** Elements of the variable. */
+  readonly length: number;
+  /** In ascending order, each once. */
+  readonly rows: Uint32Array;
+  /** The gradients of these rows, one after the other. */
+  readonly values: FloatArray;
+  readonly block: Block;
+}
+
+/** Room for the rows of a gradient and for a key of each slice. */
+interface Block {
+  readonly values: Allocated;
+  readonly rows: Allocated<Uint32Array>;
+  readonly keys: Allocated;
+}
+
+export class SparseGradients {
+  readonly #free = new Map<number, Block[]>(); // by variable; a step that is over gives its block back
+  readonly #dense = new Map<number, Allocated>(); // zeros, but during a native call
+
+  /** Merges what a sparse gradient has for each row. Throws an error that names the gradient; `i` is its place among those given. */
+  take(slices: Slices, i: number, index: number, variable: Variable): Rows {
+    const who = `gradients[${i}] ("${variable.path}")`;
+    const { values, indices } = checkedParts(who, slices, variable);
+    const { columns } = slices;
+    const rows = slices.shape[0] as number;
+    const block = this.#block(index, variable.dtype as Dtype, lengthOf(values), lengthOf(indices));
+    const { values: sums, rows: merged, keys } = block;
+    const count = addon.mergeRows(values, indices, rows, columns, sums.array, merged.array, keys.array as Float64Array);
+    if (count < 0) {
+      this.#giveBlock(index, block);
+      throw rangeError(
+        'ERR_OPT_INDEX',
+        `${who}: indices[${-1 - count}] is ${describe(indices[-1 - count])}, its variable has ${rows} rows`,
+      );
+    }
+    return {
+      index,
+      columns,
+      length: rows * columns,
+      rows: new Uint32Array(bufferOf(merged.array), 0, count),
+      values: new arrays[variable.dtype as Dtype](bufferOf(sums.array) as ArrayBuffer, 0, count * columns),
+      block,
+    };
+  }
+
+  /** Gives back what was taken, when the step is over. */
+  give(taken: readonly Rows[]): void {
+    for (const { index, block } of taken) this.#giveBlock(index, block);
+  }
+
+  /** Runs a native call, with dense gradients in `given` where sparse ones were. */
+  during<R>(taken: readonly Rows[], given: (AnyArray | null)[], run: () => R): R {
+    if (taken.length === 0) return run();
+    this.#scatter(taken, given);
+    try {
+      return run();
+    } finally {
+      this.#clear(taken);
+    }
+  }
+
+  /** The same for a call that is over later; it gets the memories that the dense gradients lie in. */
+  async duringAsync<R>(
+    taken: readonly Rows[],
+    given: (AnyArray | null)[],
+    run: (held: readonly Memory[]) => Promise<R>,
+  ): Promise<R> {
+    const held = this.#scatter(taken, given);
+    try {
+      return await run(held);
+    } finally {
+      this.#clear(taken);
+    }
+  }
+
+  #scatter(taken: readonly Rows[], given: (AnyArray | null)[]): Memory[] {
+    const dense = taken.map((rows) => this.#denseFor(rows)); // allocated before the first is written
+    taken.forEach(({ index, columns, rows, values }, k) => {
+      const { array } = dense[k] as Allocated;
+      addon.putRows(array, rows, columns, values);
+      given[index] = array;
+    });
+    return dense.map(({ memory }) => memory);
+  }
+
+  /** Costs what the rows are, and not what the variable is. */
+  #clear(taken: readonly Rows[]): void {
+    for (const { index, columns, rows } of taken)
+      addon.putRows((this.#dense.get(index) as Allocated).array, rows, columns, null);
+  }
+
+  /** Gives all memory back. */
+  release(): void {
+    for (const block of [...this.#free.values()].flat()) releaseBlock(block);
+    for (const { memory } of this.#dense.values()) memory.release();
+    this.#free.clear();
+    this.#dense.clear();
+  }
+
+  /** A free block that is large enough; the numbers of slices differ from step to step, so that a new one has room to spare. */
+  #block(index: number, dtype: Dtype, numbers: number, slices: number): Block {
+    const block = this.#free.get(index)?.pop();
+    if (block !== undefined && lengthOf(block.values.array) >= numbers && lengthOf(block.rows.array) >= slices)
+      return block;
+    if (block !== undefined) releaseBlock(block);
+    const room = (n: number) => n + Math.ceil(n / 2);
+    return {
+      values: allocated(dtype, room(numbers)),
+      rows: allocated('uint32', room(slices)),
+      keys: allocated('float64', room(slices)),
+    };
+  }
+
+  #giveBlock(index: number, block: Block): void {
+    const free = this.#free.get(index) ?? [];
+    free.push(block);
+    this.#free.set(index, free);
+  }
+
+  #denseFor({ index, values, length }: Rows): Allocated {
+    const dense = this.#dense.get(index) ?? allocated(dtypeOf(values) as Dtype, length, places.gradient);
+    this.#dense.set(index, dense);
+    return dense;
+  }
+}
+
+const releaseBlock = ({ values, rows, keys }: Block): void => {
+  for (const { memory } of [values, rows, keys]) memory.release();
+};
+
+interface Parts {
+  readonly values: FloatArray;
+  readonly indices: Int32Array | Uint32Array | Float64Array;
+}
+
+/** The numbers of a sparse gradient, in arrays that fit its variable and each other. */
+function checkedParts(who: string, { values, indices, shape, columns }: Slices, variable: Variable): Parts {
+  const { dtype } = variable;
+  checkShapeOf(who, shape, variable);
+  if (!isList(values) && dtypeOf(values) !== dtype)
+    throw typeError(
+      'ERR_OPT_ARRAY_TYPE',
+      `${who} is expected to have its variable's dtype ${dtype}, its values are ${describe(values)}`,
+    );
+  const parts = {
+    values: isList(values) ? arrays[dtype as Dtype].from(values) : values,
+    indices: isList(indices) ? Float64Array.from(indices) : indices,
+  };
+  for (const [name, part] of Object.entries(parts) as [string, FloatArray][])
+    checkMemory(`${who}: ${name}`, part, false);
+  const [found, slices] = [lengthOf(parts.values), lengthOf(parts.indices)];
+  if (found !== slices * columns)
+    throw rangeError(
+      'ERR_OPT_LENGTH',
+      `${who} expects ${slices * columns} values, ${columns} for each of ${slices} indices, got ${found}`,
+    );
+  return parts;
+}
+
+/** A plain array has no shape but its length. */
+function checkShapeOf(who: string, shape: readonly number[], variable: Variable): void {
+  const { length, array } = Variable.storageOf(variable);
+  const fits = array === undefined ? String(shape) === String(variable.shape) : sizeOf(shape) === length;
+  if (fits) return;
+  const expected = array === undefined ? `shape [${variable.shape.join()}]` : `${length} elements`;
+  throw rangeError('ERR_OPT_LENGTH', `${who} has the dense_shape [${shape.join()}], its variable has ${expected}`);
+}
