@@ -1,6 +1,7 @@
 // Every public name, one list.
 import { registerBuiltins } from './serialization.ts';
 import { Adadelta } from './optimizers/adadelta.ts';
+import { Adafactor } from './optimizers/adafactor.ts';
 import { Adagrad } from './optimizers/adagrad.ts';
 import { Adam } from './optimizers/adam.ts';
 import { Adamax } from './optimizers/adamax.ts';
@@ -41,6 +42,7 @@ registerBuiltins('keras.optimizers', [
   Ftrl,
   Lion,
   Lamb,
+  Adafactor,
   ScheduleFreeAdamW,
 ]);
 registerBuiltins('keras.optimizers.schedules', [
@@ -63,7 +65,7 @@ registerBuiltins(
 );
 registerBuiltins('keras_optimizers', [PowerDecay, OneCycle, WarmUp, Sequential], 'keras_optimizers');
 
-export { Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lamb, Lion, Nadam, RMSprop, ScheduleFreeAdamW, SGD };
+export { Adadelta, Adafactor, Adagrad, Adam, Adamax, AdamW, Ftrl, Lamb, Lion, Nadam, RMSprop, ScheduleFreeAdamW, SGD };
 export {
   CosineDecay,
   CosineDecayRestarts,

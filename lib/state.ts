@@ -17,7 +17,7 @@ import type { CommonValues } from './optimizers/common.ts';
 import { Pass, Program, type Bound } from './pass.ts';
 import { SparseGradients } from './rows.ts';
 import { roundingOf } from './step.ts';
-import { arrayStorage, nativeStorage, places } from './storage.ts';
+import { arrayStorage, nativeStorage, placeholder, places } from './storage.ts';
 import { checkList, checkTrainables, placesOf, type Places, type Trainable } from './trainables.ts';
 import { isVariable, Variable, variableOver } from './variable.ts';
 
@@ -29,6 +29,10 @@ export type Initial = Readonly<Record<string, number | 'variable'>>;
 /** What a slot is for a variable. */
 export interface Slot {
   readonly shape: readonly number[];
+  /** Default: the path of the variable and the name of the slot. */
+  readonly name?: string;
+  /** A place that is kept for a number of this dtype, which nothing reads. */
+  readonly dtype?: 'int32';
 }
 
 export interface Layout {
@@ -118,10 +122,12 @@ export class State {
     const block = (names: readonly string[]) =>
       this.variables.map((v) =>
         names.map((name) => {
-          const shape = layout.slotOf(name, v)?.shape;
-          if (shape === undefined) return undefined;
+          const kind = layout.slotOf(name, v);
+          if (kind === undefined) return undefined;
+          if (kind.dtype !== undefined)
+            return variableOver(placeholder(kind.dtype), { shape: [], name: `${layout.name}/${kind.name}` });
           const dtype = v.dtype === 'float32' ? layout.state_dtype : (v.dtype as Dtype);
-          const slot = slotOf(layout, v, name, dtype, places.slot(all.indexOf(name)), made, shape);
+          const slot = slotOf(layout, v, name, dtype, places.slot(all.indexOf(name)), made, kind);
           fill(slot, layout.initial[name] ?? 0, v);
           return slot;
         }),
@@ -323,14 +329,13 @@ function slotOf(
   dtype: Dtype | 'bfloat16',
   offset: number,
   made: Variable[],
-  shape: readonly number[] = variable.shape,
+  { shape, name: own = `${variable.path.replaceAll('/', '_')}_${name}` }: Slot = { shape: variable.shape },
 ): Variable {
-  const { path } = variable;
   const { array } = Variable.storageOf(variable);
   const length = sizeOf(shape) as number; // that of a variable, or smaller
   const beyond = array === undefined || dtype === 'bfloat16' ? 0 : addon.beyondLine(array);
   const storage = nativeStorage(dtype, length, offset + beyond);
-  const slot = variableOver(storage, { shape, name: `${layout.name}/${path.replaceAll('/', '_')}_${name}` });
+  const slot = variableOver(storage, { shape, name: `${layout.name}/${own}` });
   made.push(slot);
   return slot;
 }

@@ -4,14 +4,14 @@ import { fromBfloat16, toBfloat16 } from './halves.ts';
 import type { Dtype, Memory } from './native.ts';
 
 /** An element type of a variable; integers and bfloat16 occur in the state of optimizers only. */
-export type VariableDtype = Dtype | 'int64' | 'bfloat16';
+export type VariableDtype = Dtype | 'int64' | 'int32' | 'bfloat16';
 
 /** One of these. */
 export interface Storage {
   readonly dtype: VariableDtype;
   readonly length: number;
   /** What `value` shows. */
-  value(): FloatArray | BigInt64Array;
+  value(): FloatArray | BigInt64Array | Int32Array;
   write(data: ArrayLike<number>): void;
   readonly readOnly?: boolean;
   /** The number of a scalar as it is inside. */
@@ -67,8 +67,17 @@ export function arrayStorage(array: FloatArray, dtype: Dtype): Storage {
 }
 
 /** A number of an optimizer's: float64 inside, shown in its Keras dtype. */
-export function scalarStorage(dtype: Dtype | 'int64', get: () => number, set: (x: number) => void): Storage {
-  const shown = () => (dtype === 'int64' ? BigInt64Array.of(BigInt(get())) : arrays[dtype].of(get()));
+export function scalarStorage(dtype: Dtype | 'int64' | 'int32', get: () => number, set: (x: number) => void): Storage {
+  const shown = () => (dtype === 'int64' ? BigInt64Array.of(BigInt(get())) : scalars[dtype].of(get()));
   const write = (data: ArrayLike<number>) => set(data[0] as number);
-  return { dtype, length: 1, value: shown, write, number: get, readOnly: dtype === 'int64' };
+  return { dtype, length: 1, value: shown, write, number: get, readOnly: dtype.startsWith('int') };
 }
+const scalars = { ...arrays, int32: Int32Array } as const;
+
+/** A 0 in the place of a number that nothing reads, whatever is written there. */
+export const placeholder = (dtype: 'int32'): Storage =>
+  scalarStorage(
+    dtype,
+    () => 0,
+    () => {},
+  );

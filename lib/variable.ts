@@ -39,7 +39,7 @@ export class Variable<T extends FloatArray = FloatArray> {
   readonly shape: readonly number[];
   /** What identifies it to people and to `exclude_from_weight_decay`: `dense/kernel`. */
   readonly path: string;
-  /** Element type: float32 or float64; int64 for an optimizer's counter. */
+  /** Element type: float32 or float64; int64 and int32 for whole numbers of an optimizer's. */
   readonly dtype: VariableDtype;
   /** Applied to the values after every step, as in Keras: a function that changes them in place or returns new ones. */
   constraint: Constraint | null = null;

@@ -3,13 +3,13 @@ import { dtypeOf, type FloatArray } from './arrays.ts';
 import { isPlainObject } from './configurable.ts';
 import { describe, rangeError, typeError } from './errors.ts';
 import type { Trainable } from './state.ts';
-import { checkNumbers, isVariable, Variable, type Numbers } from './variable.ts';
+import { checkNumbers, isVariable, Variable, type Numbers, type VariableDtype } from './variable.ts';
 
 /** What may be written into a variable of an optimizer: numbers, or one number for a scalar. */
-export type Weight = Numbers | Variable | BigInt64Array | number;
+export type Weight = Numbers | Variable | BigInt64Array | Int32Array | number;
 
-/** The values of a variable, by its dtype: int64 is the counter's. */
-export type WeightArray = FloatArray | BigInt64Array;
+/** The values of a variable, by its dtype: int64 is the counter's, int32 that of places which are only kept. */
+export type WeightArray = FloatArray | BigInt64Array | Int32Array;
 
 /** The values of a variable as they are now. */
 export const copyOf = (variable: Variable): WeightArray => (Variable.storageOf(variable).value() as FloatArray).slice();
@@ -42,7 +42,7 @@ export function setWeights(who: string, variables: readonly Variable[], weights:
 function checkedWrite(who: string, variable: Variable, weight: unknown): () => void {
   const storage = Variable.storageOf(variable);
   const data = new Float64Array(storage.length); // a copy: a weight may show a variable that is written before it
-  data.set(checkNumbers(who, plainNumbers(weight), storage.length));
+  data.set(checkNumbers(who, plainNumbers(weight, storage.dtype), storage.length));
   const [first] = data;
   if (storage.readOnly && !(Number.isSafeInteger(first) && (first as number) >= 0))
     throw rangeError('ERR_OPT_CONFIG_RANGE', `${who} expects a whole number >= 0, got ${describe(first)}`);
@@ -51,10 +51,11 @@ function checkedWrite(who: string, variable: Variable, weight: unknown): () => v
   return () => storage.write(data);
 }
 
-function plainNumbers(weight: unknown): unknown {
+function plainNumbers(weight: unknown, dtype: VariableDtype): unknown {
   const exact = isVariable(weight) ? Variable.storageOf(weight).number?.() : undefined;
   const value: unknown = exact ?? (isVariable(weight) ? weight.value : weight);
-  if (value instanceof BigInt64Array) return Array.from(value, Number);
+  if (value instanceof BigInt64Array || (dtype === 'int32' && value instanceof Int32Array))
+    return Array.from(value, Number);
   return typeof value === 'number' ? [value] : value;
 }
 

@@ -85,15 +85,16 @@ bool sameLengths(const Pass& a, const Pass& b) {
   return std::equal(a.tensors.begin(), a.tensors.end(), b.tensors.begin(), b.tensors.end(), same);
 }
 
-template <class... Rule>
-constexpr Whole wholeIn(RuleList<Rule...>, int rule) {
-  constexpr Whole wholes[] = {wholeOf<Rule>...};
-  return wholes[rule];
+Steer steerOf(const Pass& pass) {
+  constexpr const Steer* steers[] = {nullptr, kTrustRatioSteer, kRelativeSteer, kFactoredSteer};
+  return steers[wholeIn(Rules(), pass.rule)][pass.dtype];
 }
 
-Steer steerOf(const Pass& pass) {
-  constexpr const Steer* steers[] = {nullptr, kTrustRatioSteer};
-  return steers[wholeIn(Rules(), pass.rule)][pass.dtype];
+size_t workspaceOf(const Pass& pass) {
+  size_t most = 0;
+  for (const Further& further : pass.further)
+    if (wholeIn(Rules(), pass.rule) == kFactored) most = std::max(most, factoredBytes(further.shape));
+  return most;
 }
 
 // p <- p - direction, for every tensor of a directed pass; which assigns the directions from now on.
@@ -138,13 +139,15 @@ void Pass::add(Tensor tensor, std::vector<Source> from, int need) {
 Plan::Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables, SharedMemory control)
     : kernels_(kernels), squares_(variables), control_(std::move(control)) {
   addPasses(std::move(passes));
-  size_t largest = 0;
+  size_t largest = 0, workspace = 0;
   for (size_t i = 0; i < passes_.size(); ++i) {
+    workspace = std::max(workspace, workspaceOf(passes_[i]));
     largest = std::max(largest, passes_[i].blocks() * (passes_[i].directed() ? 2 : 1));
     group(i);
     findAverage(i);
   }
   partials_.resize(largest);
+  if (workspace > 0) workspace_ = std::make_shared<Memory>(workspace);
 }
 
 void Plan::addPasses(std::vector<Pass> passes) {
@@ -279,7 +282,7 @@ void Plan::steer(size_t directed) {
     double *squares = partials_.data() + pass.firstBlock[t], *ofDirection = squares + pass.blocks();
     const size_t blocks = blocksOf(pass.tensors[t].length);
     steerOf(pass)({kernels_, *pass.control, passes_[directed + 1].tensors[t], pass.further[t].shape, foldPairwise(squares, blocks),
-                   foldPairwise(ofDirection, blocks), pass.further[t].extra, cancelled_});
+                   foldPairwise(ofDirection, blocks), pass.further[t].extra, cancelled_, workspace_ ? workspace_->data : nullptr});
   }
 }
 

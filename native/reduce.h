@@ -7,6 +7,13 @@
 
 constexpr int kLanes = 128;
 
+// Folds `width` lanes by halving, a power of two; those beyond it are 0.
+RULE double foldLanes(double* lanes, int width) {
+  for (int half = width / 2; half > 0; half /= 2)
+    for (int j = 0; j < half; ++j) lanes[j] = lanes[j] + lanes[j + half];
+  return lanes[0];
+}
+
 template <class T>
 struct AsItIs {
   RULE T apply(T x) const { return x; }
@@ -35,11 +42,7 @@ struct Squares {
     for (size_t i = 0; i < whole; i += kLanes) addRow(g + i, kLanes, map);
     addRow(g + whole, length - whole, map);
   }
-  RULE double fold() {
-    for (int half = kLanes / 2; half > 0; half /= 2)
-      for (int j = 0; j < half; ++j) lanes[j] = lanes[j] + lanes[j + half];
-    return lanes[0];
-  }
+  RULE double fold() { return foldLanes(lanes, kLanes); }
 };
 
 // Folds sums[0..count) pairwise by index, in place; an odd one out moves up as it is.

@@ -1,6 +1,7 @@
 // The one list of rules; a rule's place in it is its id. Every table of kernels and every name JavaScript sees follows.
 #pragma once
 #include "rules/adadelta.h"
+#include "rules/adafactor.h"
 #include "rules/adagrad.h"
 #include "rules/adam.h"
 #include "rules/adamax.h"
@@ -20,13 +21,19 @@ struct RuleList {
 
 using Rules =
     RuleList<Sgd, SgdMomentum, SgdNesterov, Rmsprop, RmspropMomentum, RmspropCentered, RmspropCenteredMomentum, Adagrad,
-             Adadelta, Adam, AdamAmsgrad, Adamax, Nadam, Ftrl, FtrlPower, Lion, Lamb, ScheduleFreeAdamW, Accumulate, Average,
+             Adadelta, Adam, AdamAmsgrad, Adamax, Nadam, Ftrl, FtrlPower, Lion, Lamb, Adafactor, AdafactorFactored, ScheduleFreeAdamW, Accumulate, Average,
              Copy, Zero, Descend, Prepare>;
 
 template <class Rule, class = void>
 constexpr Whole wholeOf = kElementwise;
 template <class Rule>
 constexpr Whole wholeOf<Rule, decltype(void(Rule::whole))> = Rule::whole;
+
+template <class... Rule>
+constexpr Whole wholeIn(RuleList<Rule...>, int rule) {
+  constexpr Whole wholes[] = {wholeOf<Rule>...};
+  return wholes[rule];
+}
 
 // A rule's place in the list.
 template <class Rule, class First, class... Rest>

@@ -1,14 +1,14 @@
 // The methods of the Keras pages beyond apply: single updates, pairs, tapes, names, variables of one's own, steps without state.
 import { assert } from 'chai';
 
-import { Adam, memory, Nadam, SGD, Variable, type FloatArray, type Trainable } from '../lib/index.ts';
+import { Adam, memory, Nadam, SGD, Variable, type FloatArray, type Trainable, type WeightArray } from '../lib/index.ts';
 import { refused, thrown, warnings } from './errors.ts';
 import { makers } from './optimizers.ts';
 import { random, words } from './random.ts';
 
 const types = [Float32Array, Float64Array];
-const copied = ({ value }: Variable): FloatArray | BigInt64Array => (value as FloatArray | BigInt64Array).slice();
-const wordsOf = (values: FloatArray | BigInt64Array) => words(Float64Array.from(values, Number));
+const copied = ({ value }: Variable): WeightArray => (value as WeightArray).slice();
+const wordsOf = (values: WeightArray) => words(Float64Array.from(values, Number));
 const valuesOf = (variables: readonly Variable[]) => variables.map(({ value }) => words(value));
 
 /** Two variables and a source of gradients for them. */

@@ -154,6 +154,11 @@ export const oracleRules: Readonly<Record<string, OracleRule>> = {
     const [mNext, vNext] = moments(o, g, m, v, b1, b2);
     return [o.div(o.div(mNext, power1), o.add(o.sqrt(o.div(vNext, power2)), epsilon)), mNext, vNext];
   },
+  adafactor(o, [, g = 0, v = 0], [b2 = 0, rest = 0, epsilon = 0]) {
+    const vNext = o.add(o.mul(b2, v), o.mul(rest, o.add(o.mul(g, g), epsilon)));
+    return [o.div(g, o.sqrt(vNext)), vNext];
+  },
+  adafactor_factored: (_, [, g = 0]) => [g],
   descend: (o, [p = 0, g = 0]) => [o.sub(p, g)],
   schedule_free_adamw(o, [p = 0, g = 0, z = 0, v = 0], k) {
     const [b2 = 0, b1 = 0, beta_1 = 0, rate = 0, power = 0, epsilon = 0, rest = 0, weight = 0] = k;
@@ -185,6 +190,14 @@ export const oracleFactors: Readonly<Record<string, OracleFactor>> = {
   lamb(o, squares, directionSquares, scalars) {
     const [length, direction, rate = 0] = [root(o, squares), root(o, directionSquares), scalars[5]];
     return { multiplier: o.mul(length > 0 && direction > 0 ? o.div(length, direction) : 1, rate) };
+  },
+  adafactor(o, squares, directionSquares, [, , , epsilon = 0, rho = 0, threshold = 0], length) {
+    const size = (sum: number) => o.sqrt(o.div(root(o, sum * sum), length));
+    const [variable, direction] = [size(squares), o.div(size(directionSquares), threshold)];
+    return {
+      multiplier: o.mul(o.less(epsilon, variable) || Number.isNaN(variable) ? variable : epsilon, rho),
+      divisor: o.less(1, direction) || Number.isNaN(direction) ? direction : 1,
+    };
   },
 };
 

@@ -67,7 +67,7 @@ describe('a gradient that is a state of the optimizer', () => {
   for (const [what, make] of averaging)
     it(`is refused by ${what}`, async () => {
       const scene = setUp(make);
-      const slots = scene.optimizer.variables.filter(({ path }) => /kernel/.test(path));
+      const slots = scene.optimizer.variables.filter(({ path, dtype }) => /kernel/.test(path) && dtype !== 'int32');
       assert.isNotEmpty(slots);
       for (const slot of slots)
         for (const call of Object.values(calls)) {

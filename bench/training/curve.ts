@@ -85,7 +85,7 @@ async function train(request: Request): Promise<Curve> {
   };
 }
 
-const bytes: Readonly<Record<VariableDtype, number>> = { float32: 4, float64: 8, bfloat16: 2, int64: 8 };
+const bytes: Readonly<Record<VariableDtype, number>> = { float32: 4, float64: 8, bfloat16: 2, int32: 4, int64: 8 };
 const bytesOf = ({ variables }: Optimizer): number =>
   variables
     .filter(({ value }) => value.length > 1)

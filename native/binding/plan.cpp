@@ -58,21 +58,21 @@ bool fits(Tensor& tensor, const Napi::Value& storages, const std::vector<Source>
   return true;
 }
 
-template <class... Rule>
-constexpr bool isDirected(RuleList<Rule...>, int rule) {
-  constexpr bool directed[] = {wholeOf<Rule> != kElementwise...};
-  return directed[rule];
-}
-
-// What a directed rule has for a tensor, whose direction is as long as the tensor.
-Further furtherOf(const Napi::Object& from, size_t bytes, size_t length) {
+// What a directed rule has for a tensor, whose direction is as long as the tensor. Factors keep a number for each row, one for
+// each column, and one for each element.
+Further furtherOf(const Napi::Object& from, int rule, size_t bytes, size_t length) {
   Further further{MemoryHandle::from(from.Get("direction")), {}, {}};
   const Napi::Array shape = from.Get("shape").As<Napi::Array>(), extra = from.Get("extra").As<Napi::Array>();
   size_t* const dimensions[] = {&further.shape.batch, &further.shape.rows, &further.shape.columns};
   for (uint32_t i = 0; i < 3; ++i) *dimensions[i] = size_t(whole(shape.Get(i), kMaxLength));
   for (uint32_t i = 0; i < extra.Length(); ++i) further.extra.push_back(MemoryHandle::from(extra.Get(i)));
   const auto [batch, rows, columns] = further.shape;
-  if (further.direction->bytes / bytes < length || double(batch) * double(rows) * double(columns) != double(length))
+  const std::vector<size_t> kept = wholeIn(Rules(), rule) == kFactored ? std::vector<size_t>{batch * rows, batch * columns, length}
+                                                                       : std::vector<size_t>{};
+  bool fits = further.direction->bytes / bytes >= length && double(batch) * double(rows) * double(columns) == double(length) &&
+              further.extra.size() == kept.size();
+  for (size_t i = 0; fits && i < kept.size(); ++i) fits = further.extra[i]->bytes / bytes >= kept[i];
+  if (!fits)
     fail(Napi::RangeError::New(from.Env(), "a tensor does not fit its shape or its memory"), "ERR_OPT_LENGTH");
   return further;
 }
@@ -95,8 +95,8 @@ Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
     const int needs = from.Get("needs").IsNull() ? -1 : int(whole(from.Get("needs"), kMaxArrays));
     arrays = std::max(arrays, needs + 1);
     pass.add(tensor, sources, needs);
-    if (isDirected(Rules(), pass.rule))
-      pass.further.push_back(furtherOf(from, pass.dtype == kFloat32 ? sizeof(float) : sizeof(double), tensor.length));
+    if (wholeIn(Rules(), pass.rule) != kElementwise)
+      pass.further.push_back(furtherOf(from, pass.rule, pass.dtype == kFloat32 ? sizeof(float) : sizeof(double), tensor.length));
   }
   return pass;
 }

@@ -15,8 +15,12 @@ struct Directed {
   double squares, directionSquares;  // sums over p, as the weight decay leaves it, and over the direction; in one fixed order
   const std::vector<SharedMemory>& extra;  // what the rule keeps for the variable beside its slots
   const std::atomic<bool>& cancelled;
+  void* workspace;  // as many bytes as the kind needs, aligned to 64; nothing in it lasts
 };
 using Steer = void (*)(const Directed&);
 
 // With the arithmetic of a dtype; denormals are as it has them.
-extern const Steer kTrustRatioSteer[kDtypes];
+extern const Steer kTrustRatioSteer[kDtypes], kRelativeSteer[kDtypes], kFactoredSteer[kDtypes];
+
+// What the function for kFactored needs as workspace, for a variable.
+size_t factoredBytes(const Shape& shape);

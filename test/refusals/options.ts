@@ -120,6 +120,12 @@ export const own: Readonly<Record<string, readonly OptionsRow[]>> = {
     ...['initial_accumulator_value', ...l].flatMap((name) => number(name, negative)),
     ...number('beta'),
   ],
+  Adafactor: [
+    ...number('beta_2_decay', [0.1]),
+    ...['epsilon_1', 'epsilon_2'].flatMap((name) => number(name, negative)),
+    ...number('clip_threshold', [0, ...negative]),
+    ...flag('relative_step'),
+  ],
   Lamb: [...moments(), ...epsilon],
   Lion: moments([0, ...outside]),
   ScheduleFreeAdamW: [...moments([0, ...outside]), ...epsilon, ...number('warmup_steps', negative)],
