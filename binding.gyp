@@ -26,14 +26,14 @@
       'sources': [
         'cuda/absent.cpp',
         'native/backends.cpp', 'native/driver.cpp', 'native/memory.cpp', 'native/plan.cpp', 'native/rows.cpp', 'native/threads.cpp',
-        'native/matrix/adafactor.cpp', 'native/matrix/lamb.cpp',
+        'native/matrix/adafactor.cpp', 'native/matrix/blas.cpp', 'native/matrix/lamb.cpp', 'native/matrix/newton_schulz.cpp', 'native/matrix/product.cpp',
         'native/binding/addon.cpp', 'native/binding/environment.cpp', 'native/binding/memory.cpp', 'native/binding/plan.cpp',
         'native/binding/rows.cpp', 'native/binding/no_faults.cpp',
       ],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_CPP_EXCEPTIONS_ALL', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
       'cflags_cc': ['-std=c++17', '-fvisibility=hidden', '-ffp-contract=off'],
-      'conditions': [['OS=="linux"', {'ldflags': ['-Wl,-z,nodelete']}]],
+      'conditions': [['OS=="linux"', {'ldflags': ['-Wl,-z,nodelete'], 'libraries': ['-ldl']}]],
     },
   ],
 }

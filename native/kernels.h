@@ -1,5 +1,6 @@
-// The table of functions that an instruction set fills: every rule for every dtype, and the reductions.
+// The table of functions that an instruction set fills: every rule for every dtype, the reductions, and the matrix product.
 #pragma once
+#include "matrix/tile.h"
 #include "rules.h"
 #include "work.h"
 
@@ -22,4 +23,5 @@ struct Kernels {
   SumOfDecayed sumOfDecayed[kDtypes];
   AddFactors addFactors[kDtypes];
   DivideByFactors divideByFactors[kDtypes];
+  AddTile addTile[kDtypes];
 };

@@ -17,6 +17,11 @@ import { backends } from './random.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const objectOf = (set: string): string => here(`../build-cmake/CMakeFiles/kernels.dir/native/cpu/${set}.cpp.o`);
+const architectures: Readonly<Record<string, readonly string[]>> = {
+  baseline: [],
+  avx2: ['-mavx2', '-mfma'],
+  avx512: ['-mfma', '-mavx512f', '-mavx512vl', '-mavx512bw', '-mavx512dq'],
+};
 const registers: Readonly<Record<string, string>> = { baseline: 'xmm', avx2: 'ymm', avx512: 'zmm' };
 
 /** Disassembled functions of an object by their demangled names. */
@@ -32,8 +37,8 @@ function functionsOf(object: string): Map<string, string> {
 /** Builds a program of test/native and runs it: it prints what went wrong. */
 function checkProgram(name: string, architecture: readonly string[]): void {
   const program = join(mkdtempSync(join(tmpdir(), `${name}-`)), name);
-  const flags = ['-std=c++17', '-O2', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', ...architecture];
-  execFileSync('g++', [...flags, here(`native/${name}.cpp`), '-o', program]);
+  const flags = ['-std=c++17', '-O2', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-pthread'];
+  execFileSync('g++', [...flags, ...architecture, here(`native/${name}.cpp`), '-o', program, '-ldl']);
   const { stdout, status } = spawnSync(program, { encoding: 'utf8' });
   rmSync(dirname(program), { recursive: true });
   assert.equal(stdout, '');
@@ -82,13 +87,15 @@ describe('the compiled kernels', () => {
       }
     });
   for (const [set, register] of Object.entries(registers))
-    it(`of ${set} decode, prepare and add squares at full width`, () => {
+    it(`of ${set} decode, prepare, add squares and multiply matrices at full width`, () => {
       const functions = [...functionsOf(objectOf(set))];
       const expected = {
         decodeSome: 'ps[lr]+d',
         'prepareSome<float>': 'divps',
         'prepareSome<double>': 'divpd',
         squares: 'mulpd',
+        'addRows<float>': 'mulps',
+        'addRows<double>': 'addpd',
       };
       for (const [part, operation] of Object.entries(expected)) {
         const bodies = functions.filter(([name]) => name.includes(`::${part}`)).map(([, body]) => body);
@@ -108,6 +115,15 @@ describe('the compiled kernels', () => {
     this.timeout(120_000);
     checkProgram('power', []);
   });
+  for (const [set, flags] of Object.entries(architectures))
+    it(`multiply matrices in the order that is promised, ${set}`, function () {
+      this.timeout(120_000);
+      if (!addon.backends.some(({ name, unusable }) => name === set && unusable === null)) {
+        console.log(`      not run: this processor has no ${set}`);
+        this.skip();
+      }
+      checkProgram('product', flags);
+    });
   it('share no symbol', () => {
     const result = spawnSync(here('symbols.sh'), Object.keys(registers).map(objectOf), { encoding: 'utf8' });
     assert.equal(result.stdout + result.stderr, '');
