@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'ERR_OPT_TOO_LARGE'
   | 'ERR_OPT_OOM'
   | 'ERR_OPT_BACKEND'
+  | 'ERR_OPT_BLAS'
   | 'ERR_OPT_BUSY'
   | 'ERR_OPT_DETACHED'
   | 'ERR_OPT_RESIZABLE'

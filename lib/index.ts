@@ -9,6 +9,7 @@ import { AdamW } from './optimizers/adamw.ts';
 import { Ftrl } from './optimizers/ftrl.ts';
 import { Lamb } from './optimizers/lamb.ts';
 import { Lion } from './optimizers/lion.ts';
+import { Muon } from './optimizers/muon.ts';
 import { Nadam } from './optimizers/nadam.ts';
 import { RMSprop } from './optimizers/rmsprop.ts';
 import { ScheduleFreeAdamW } from './optimizers/schedule_free_adamw.ts';
@@ -38,6 +39,7 @@ registerBuiltins('keras.optimizers', [
   Adam,
   AdamW,
   Adamax,
+  Muon,
   Nadam,
   Ftrl,
   Lion,
@@ -65,7 +67,22 @@ registerBuiltins(
 );
 registerBuiltins('keras_optimizers', [PowerDecay, OneCycle, WarmUp, Sequential], 'keras_optimizers');
 
-export { Adadelta, Adafactor, Adagrad, Adam, Adamax, AdamW, Ftrl, Lamb, Lion, Nadam, RMSprop, ScheduleFreeAdamW, SGD };
+export {
+  Adadelta,
+  Adafactor,
+  Adagrad,
+  Adam,
+  Adamax,
+  AdamW,
+  Ftrl,
+  Lamb,
+  Lion,
+  Muon,
+  Nadam,
+  RMSprop,
+  ScheduleFreeAdamW,
+  SGD,
+};
 export {
   CosineDecay,
   CosineDecayRestarts,

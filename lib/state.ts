@@ -305,11 +305,15 @@ export class State {
       const way = flow(v, index);
       if (way === undefined) return [];
       const { to, from, needs = null } = way;
-      const slotsOf = (list: readonly string[]) => list.map((name) => this.#slots.get(name)?.[index] as Variable);
+      const slotsOf = (list: readonly string[]) => list.map((name) => this.#slots.get(name)?.[index]);
       const [variable, gradient] = [to as Variable, from as number | Variable];
-      const bound = { index, variable, gradient, slots: slotsOf(names), decay: decays(v), needs };
+      const bound = { index, variable, gradient, slots: slotsOf(names) as Variable[], decay: decays(v), needs };
       const direction = ruleNamed(rule).info.directed ? this.#directions[index] : undefined;
-      return [direction === undefined ? bound : { ...bound, direction, extra: slotsOf(extra) }];
+      return [
+        direction === undefined
+          ? bound
+          : { ...bound, direction, extra: slotsOf(extra).filter((slot) => slot !== undefined) },
+      ];
     });
     const ofDtype = (dtype: Dtype) => bounds.filter(({ variable }) => variable.dtype === dtype);
     return dtypes

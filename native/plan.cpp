@@ -86,14 +86,17 @@ bool sameLengths(const Pass& a, const Pass& b) {
 }
 
 Steer steerOf(const Pass& pass) {
-  constexpr const Steer* steers[] = {nullptr, kTrustRatioSteer, kRelativeSteer, kFactoredSteer};
+  constexpr const Steer* steers[] = {nullptr, kTrustRatioSteer, kRelativeSteer, kFactoredSteer, kOrthogonalSteer};
   return steers[wholeIn(Rules(), pass.rule)][pass.dtype];
 }
 
 size_t workspaceOf(const Pass& pass) {
+  const Whole whole = wholeIn(Rules(), pass.rule);
   size_t most = 0;
-  for (const Further& further : pass.further)
-    if (wholeIn(Rules(), pass.rule) == kFactored) most = std::max(most, factoredBytes(further.shape));
+  for (const Further& further : pass.further) {
+    if (whole == kFactored) most = std::max(most, factoredBytes(further.shape));
+    if (whole == kOrthogonal) most = std::max(most, orthogonalBytes(further.shape, pass.dtype));
+  }
   return most;
 }
 
@@ -141,8 +144,8 @@ Plan::Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables, S
   addPasses(std::move(passes));
   size_t largest = 0, workspace = 0;
   for (size_t i = 0; i < passes_.size(); ++i) {
-    workspace = std::max(workspace, workspaceOf(passes_[i]));
     largest = std::max(largest, passes_[i].blocks() * (passes_[i].directed() ? 2 : 1));
+    workspace = std::max(workspace, workspaceOf(passes_[i]));
     group(i);
     findAverage(i);
   }

@@ -107,6 +107,6 @@ class Plan {
   std::vector<double> partials_;  // of each block of the largest pass; and of its directions
   std::vector<Control> descents_;  // of the passes that descend, in their order
   SharedMemory control_;
-  SharedMemory workspace_;  // of directed passes, one tensor after the other
+  SharedMemory workspace_;  // of the directed passes, one tensor after the other
   std::atomic<bool> cancelled_{false};
 };

@@ -8,6 +8,7 @@
 #include "rules/ftrl.h"
 #include "rules/lamb.h"
 #include "rules/lion.h"
+#include "rules/muon.h"
 #include "rules/nadam.h"
 #include "rules/rmsprop.h"
 #include "rules/schedule_free_adamw.h"
@@ -21,8 +22,8 @@ struct RuleList {
 
 using Rules =
     RuleList<Sgd, SgdMomentum, SgdNesterov, Rmsprop, RmspropMomentum, RmspropCentered, RmspropCenteredMomentum, Adagrad,
-             Adadelta, Adam, AdamAmsgrad, Adamax, Nadam, Ftrl, FtrlPower, Lion, Lamb, Adafactor, AdafactorFactored, ScheduleFreeAdamW, Accumulate, Average,
-             Copy, Zero, Descend, Prepare>;
+             Adadelta, Adam, AdamAmsgrad, Adamax, Nadam, Ftrl, FtrlPower, Lion, Lamb, Adafactor, AdafactorFactored, Muon,
+             MuonNesterov, ScheduleFreeAdamW, Accumulate, Average, Copy, Zero, Descend, Prepare>;
 
 template <class Rule, class = void>
 constexpr Whole wholeOf = kElementwise;

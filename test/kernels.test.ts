@@ -39,7 +39,9 @@ function guarded(dtype: Dtype, values: readonly number[], offset: number): { who
 }
 
 const scalarsOf = (dtype: Dtype, rule: string, next: Random): number[] =>
-  ruleNamed(rule).info.scalars.map(() => new types[dtype]([0.01 + 0.98 * next()])[0] as number);
+  ruleNamed(rule).info.scalars.map((name) =>
+    name === 'ns_steps' ? 2 : (new types[dtype]([0.01 + 0.98 * next()])[0] as number),
+  );
 
 /** Runs one pass whose arrays are all JavaScript's, and returns the words of each afterwards. */
 function run(backend: string, setting: Setting, values: readonly number[][], scalars: readonly number[]): string[][] {
@@ -91,8 +93,15 @@ function descend(
   const before = { unscale: 1, multiplier: 1, divisor: 1, limit: Infinity, decay };
   const decayed = given.map((x) => oracleElement(dtype, 'prepare', before, [x, 0], [])[0] as number);
   const squares = oracleSumOfSquares(dtype, types[dtype].from(decayed));
-  const factor = factorOf(operations[dtype], squares, oracleSumOfSquares(dtype, p), scalars, p.length);
-  p.forEach((d, i) => {
+  const { direction = p, ...factor } = factorOf(
+    operations[dtype],
+    squares,
+    oracleSumOfSquares(dtype, p),
+    scalars,
+    p.length,
+    p,
+  );
+  direction.forEach((d, i) => {
     p[i] = oracleElement(dtype, 'descend', { ...before, ...factor }, [given[i] as number, d], [])[0] as number;
   });
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 import { assert } from 'chai';
 
-import { allocate, memory, Nadam, Variable } from '../lib/index.ts';
+import { allocate, memory, Muon, Nadam, Variable } from '../lib/index.ts';
 import { addon } from '../lib/native.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -38,6 +38,19 @@ describe('library memory', () => {
     await settle();
     assert.equal(memory().cpu - before, 2 * megabyte);
     v.dispose();
+    await settle();
+    assert.equal(memory().cpu, before);
+  });
+
+  it("of a matrix's products lives as long as its optimizer", async () => {
+    const v = new Variable(new Float32Array(256 * 256), { shape: [256, 256] });
+    const before = memory().cpu;
+    const optimizer = new Muon();
+    optimizer.apply([new Float32Array(256 * 256)], [v]);
+    // momentum, direction, x x'; and packed, 22 panels of 12 rows and 16 of 16 columns
+    const numbers = 3 * 256 * 256 + (22 * 12 + 16 * 16) * 256;
+    assert.equal(memory().cpu - before, 4 * numbers + 8 * addon.controlSize);
+    optimizer.dispose();
     await settle();
     assert.equal(memory().cpu, before);
   });

@@ -168,21 +168,30 @@ describe('headers and classes', () => {
     );
     assert.sameMembers(exported, [...classes]);
   });
-  for (const [name, make] of makers())
-    it(`${name} supplies its rule's slots and scalars, no more`, () => {
+  const shapes = [[3], [2, 2]]; // a class may have a rule for each
+  for (const [name, make, shape] of makers().flatMap(([name, make]) =>
+    shapes.map((shape) => [name, make, shape] as const),
+  ))
+    it(`${name} supplies its rule's slots and scalars, no more: [${String(shape)}]`, () => {
       const optimizer = make();
       // the contract between two languages is checked from outside of both
       const open = optimizer as unknown as {
-        rule: string;
+        ruleOf(variable: Variable): string;
+        slotOf(slot: string, variable: Variable): object | undefined;
         blocks: string[][];
         initial: object;
         running?: { initial: number };
         scalars(hyper: unknown, moment: unknown, arithmetic: unknown): Record<string, number>;
       };
-      const info = addon.rules.find(({ name }) => name === open.rule);
-      assert.deepEqual(open.blocks.flat(), info?.slots);
+      const variable = new Variable(new Float32Array(shape.reduce((a, b) => a * b)), { shape });
+      const rule = open.ruleOf(variable);
+      const info = addon.rules.find(({ name }) => name === rule);
+      const slots = open.blocks.flat().filter((slot) => open.slotOf(slot, variable) !== undefined);
+      // beside the slots of a directed rule there may be what its matrices need
+      if (info?.directed) assert.includeMembers(slots, [...info.slots]);
+      else assert.deepEqual(slots, info?.slots);
       assert.includeMembers(open.blocks.flat(), Object.keys(open.initial));
-      const moment = { step: 3, learning_rate: 0.5, running: 0.25 };
+      const moment = { step: 3, learning_rate: 0.5, running: 0.25, rule };
       const scalars = open.scalars(optimizer, moment, arithmetics.float32);
       const own = Object.keys(scalars).filter((name) => info?.scalars.includes(name));
       assert.sameMembers(own, [...(info?.scalars ?? [])]);

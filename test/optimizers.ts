@@ -16,6 +16,7 @@ export const variants: Readonly<Record<string, readonly object[]>> = {
   Lion: [{}],
   Lamb: [{}],
   Adafactor: [{}, { clip_threshold: 0.5, beta_2_decay: -0.5 }],
+  Muon: [{}, { nesterov: false, rms_rate: null }],
   ScheduleFreeAdamW: [{}, { warmup_steps: 3 }],
 };
 

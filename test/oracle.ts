@@ -159,6 +159,14 @@ export const oracleRules: Readonly<Record<string, OracleRule>> = {
     return [o.div(g, o.sqrt(vNext)), vNext];
   },
   adafactor_factored: (_, [, g = 0]) => [g],
+  muon(o, [, g = 0, m = 0], [minusOne = 0]) {
+    const next = o.add(m, o.add(g, o.mul(m, minusOne)));
+    return [next, next];
+  },
+  muon_nesterov(o, [, g = 0, m = 0], [minusOne = 0, momentum = 0]) {
+    const next = o.add(m, o.add(g, o.mul(m, minusOne)));
+    return [o.add(g, o.mul(momentum, next)), next];
+  },
   descend: (o, [p = 0, g = 0]) => [o.sub(p, g)],
   schedule_free_adamw(o, [p = 0, g = 0, z = 0, v = 0], k) {
     const [b2 = 0, b1 = 0, beta_1 = 0, rate = 0, power = 0, epsilon = 0, rest = 0, weight = 0] = k;
@@ -182,9 +190,43 @@ export type OracleFactor = (
   directionSquares: number,
   scalars: readonly number[],
   length: number,
-) => { readonly multiplier?: number; readonly divisor?: number };
+  direction: ArrayLike<number>,
+) => { readonly multiplier?: number; readonly divisor?: number; readonly direction?: readonly number[] };
 
 const root = (o: Operations, x: number): number => o.mul(Math.sqrt(x), 1); // rounded once more than float64's
+
+/** The sum of the products of two lists, in blocks of 256 whose sums are added. */
+function inner(o: Operations, a: readonly number[], b: readonly number[]): number {
+  let whole = 0;
+  for (let begin = 0; begin < a.length; begin += 256) {
+    let sum = 0;
+    for (let k = begin; k < Math.min(begin + 256, a.length); k++)
+      sum = o.add(sum, o.mul(a[k] as number, b[k] as number));
+    whole = o.add(whole, sum);
+  }
+  return whole;
+}
+
+/** Muon's direction of a matrix with one row. */
+function orthogonalRow(o: Operations, row: ArrayLike<number>, squares: number, k: readonly number[]): number[] {
+  const [, , , , , a = 0, b = 0, c = 0, steps = 0] = k;
+  const divisor = o.add(root(o, squares), o.mul(1e-7, 1));
+  let x = Array.from(row, (one) => o.div(one, divisor));
+  for (let i = 0; i < steps; i++) {
+    const square = inner(o, x, x);
+    const polynomial = o.add(o.mul(b, square), inner(o, [o.mul(c, square)], [square]));
+    x = x.map((one) => o.add(o.mul(a, one), inner(o, [polynomial], [one])));
+  }
+  return x;
+}
+
+const muonFactor: OracleFactor = (o, _, directionSquares, scalars, length, direction) => {
+  const [, , rate = 0, , rms = 0] = scalars;
+  return {
+    multiplier: o.mul(o.mul(rate, root(o, length)), rms),
+    direction: orthogonalRow(o, direction, directionSquares, scalars),
+  };
+};
 
 export const oracleFactors: Readonly<Record<string, OracleFactor>> = {
   lamb(o, squares, directionSquares, scalars) {
@@ -192,13 +234,15 @@ export const oracleFactors: Readonly<Record<string, OracleFactor>> = {
     return { multiplier: o.mul(length > 0 && direction > 0 ? o.div(length, direction) : 1, rate) };
   },
   adafactor(o, squares, directionSquares, [, , , epsilon = 0, rho = 0, threshold = 0], length) {
-    const size = (sum: number) => o.sqrt(o.div(root(o, sum * sum), length));
+    const size = (sum: number) => o.sqrt(o.div(o.mul(sum, 1), length));
     const [variable, direction] = [size(squares), o.div(size(directionSquares), threshold)];
     return {
       multiplier: o.mul(o.less(epsilon, variable) || Number.isNaN(variable) ? variable : epsilon, rho),
       divisor: o.less(1, direction) || Number.isNaN(direction) ? direction : 1,
     };
   },
+  muon: muonFactor,
+  muon_nesterov: muonFactor,
 };
 
 export interface OraclePrelude {

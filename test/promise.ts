@@ -15,7 +15,7 @@ export const hasPower = ({ class: name, args }: Configuration): boolean =>
   name === 'Ftrl' && args.learning_rate_power !== 0;
 
 /** Their steps follow from sums over a variable, which Keras adds in float32. */
-const hasSums = ({ class: name }: Configuration): boolean => ['Lamb', 'Adafactor'].includes(name);
+const hasSums = ({ class: name }: Configuration): boolean => ['Lamb', 'Adafactor', 'Muon'].includes(name);
 
 /** Where a float32 sum has an order of its own, or the schedule is float64 here and float32 in Keras. */
 export const isInexact = (c: Configuration): boolean => hasNorm(c) || hasSchedule(c) || hasPower(c) || hasSums(c);

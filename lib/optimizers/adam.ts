@@ -30,17 +30,22 @@ export class Adam extends Optimizer<typeof fields> {
   protected override get blocks() {
     return this.amsgrad ? [['momentum', 'velocity'], ['velocity_hat']] : [['momentum', 'velocity']];
   }
-  protected override scalars(
-    { beta_1, beta_2, epsilon }: Hyper<typeof fields>,
-    { step, learning_rate }: Moment,
-    { round, sub, mul, div, sqrt, pow }: Arithmetic,
-  ) {
-    const power = (beta: number) => pow(round(beta), round(step));
-    return {
-      one_minus_beta_1: round(1 - beta_1),
-      one_minus_beta_2: round(1 - beta_2),
-      alpha: div(mul(learning_rate, sqrt(sub(1, power(beta_2)))), sub(1, power(beta_1))),
-      epsilon: round(epsilon),
-    };
+  protected override scalars(hyper: Hyper<typeof fields>, moment: Moment, arithmetic: Arithmetic) {
+    return adamScalars(hyper, moment, arithmetic);
   }
+}
+
+/** The scalars of the rules `adam` and `adam_amsgrad`. */
+export function adamScalars(
+  { beta_1, beta_2, epsilon }: Readonly<Record<'beta_1' | 'beta_2' | 'epsilon', number>>,
+  { step, learning_rate }: Moment,
+  { round, sub, mul, div, sqrt, pow }: Arithmetic,
+) {
+  const power = (beta: number) => pow(round(beta), round(step));
+  return {
+    one_minus_beta_1: round(1 - beta_1),
+    one_minus_beta_2: round(1 - beta_2),
+    alpha: div(mul(learning_rate, sqrt(sub(1, power(beta_2)))), sub(1, power(beta_1))),
+    epsilon: round(epsilon),
+  };
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "../matrix/blas.h"
 #include "binding.h"
 
 namespace {
@@ -196,7 +197,13 @@ Napi::Value newPlan(const Napi::CallbackInfo& info) {
     fail(Napi::RangeError::New(env, "expected memory for " + std::to_string(passes.size()) + " controls"), "ERR_OPT_LENGTH");
   const Shared handle = std::make_shared<Handle>();
   handle->arrays.resize(size_t(arrays));
-  handle->plan = std::make_shared<Plan>(kernels, std::move(passes), variables, std::move(control));
+  try {
+    handle->plan = std::make_shared<Plan>(kernels, std::move(passes), variables, std::move(control));
+  } catch (const std::bad_alloc&) {
+    fail(Napi::RangeError::New(env, "out of memory for the plan of a step"), "ERR_OPT_OOM");
+  } catch (const BlasError& error) {
+    fail(Napi::Error::New(env, error.what()), "ERR_OPT_BLAS");
+  }
   Napi::Object plan = Napi::Object::New(env);
   plan.Set("run", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { return run(handle, call); }));
   plan.Set("runAsync", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { runAsync(handle, call); }));

@@ -20,7 +20,8 @@ struct Directed {
 using Steer = void (*)(const Directed&);
 
 // With the arithmetic of a dtype; denormals are as it has them.
-extern const Steer kTrustRatioSteer[kDtypes], kRelativeSteer[kDtypes], kFactoredSteer[kDtypes];
+extern const Steer kTrustRatioSteer[kDtypes], kRelativeSteer[kDtypes], kFactoredSteer[kDtypes], kOrthogonalSteer[kDtypes];
 
-// What the function for kFactored needs as workspace, for a variable.
+// What the functions for kFactored and kOrthogonal need as workspace, for a variable.
 size_t factoredBytes(const Shape& shape);
+size_t orthogonalBytes(const Shape& shape, Dtype dtype);

@@ -12,7 +12,7 @@ using Text = const char*;
 
 // A rule whose step follows from all of a variable says so by `whole`: it assigns a direction, in place of the variable, and
 // what native/matrix/ has under this name says how the direction is subtracted.
-enum Whole { kElementwise, kTrustRatio, kRelative, kFactored };
+enum Whole { kElementwise, kTrustRatio, kRelative, kFactored, kOrthogonal };
 
 // The names of a rule's slots or scalars, in the order of its arguments.
 template <int n>

@@ -128,5 +128,16 @@ export const own: Readonly<Record<string, readonly OptionsRow[]>> = {
   ],
   Lamb: [...moments(), ...epsilon],
   Lion: moments([0, ...outside]),
+  Muon: [
+    ...number('adam_beta_1', outside),
+    ...number('adam_beta_2', outside),
+    ...epsilon,
+    ...['muon_a', 'muon_b', 'muon_c', 'adam_lr_ratio', 'momentum'].flatMap((name) => number(name)),
+    ...number('ns_steps', [-1, 1.5]),
+    ...['nesterov', 'exclude_embeddings'].flatMap(flag),
+    ['a layer that is no list', { exclude_layers: 'output' }, wrongKind, /regular expressions, .* got "output"/],
+    ['a layer that is no string', { exclude_layers: [/output/] }, wrongKind, /regular expressions/],
+    ['a layer that is no expression', { exclude_layers: ['('] }, outOfRange, /exclude_layers to be a list of regular/],
+  ],
   ScheduleFreeAdamW: [...moments([0, ...outside]), ...epsilon, ...number('warmup_steps', negative)],
 };

@@ -1,0 +1,33 @@
+// Muon's step: an orthogonal direction (native/rules/muon.h).
+#include "../rules/muon.h"
+
+#include <algorithm>
+
+#include "../update.h"
+#include "blas.h"
+#include "newton_schulz.h"
+#include "whole.h"
+
+namespace {
+
+template <class T>
+void steer(const Directed& d) {
+  const auto k = scalarsOf<Muon, T>(d.control);
+  const size_t rows = d.shape.rows, columns = d.shape.columns;
+  T* const direction = static_cast<T*>(const_cast<void*>(d.tensor.g));
+  const Means means = {d.kernels.addTile[sizeof(T) == sizeof(float) ? kFloat32 : kFloat64], chosenBlas(), &d.cancelled};
+  const NewtonSchulz<T> with = {k.muon_a, k.muon_b, k.muon_c, size_t(k.ns_steps)};
+  newtonSchulz(direction, rows, columns, d.directionSquares, with, means, static_cast<T*>(d.workspace));
+  const T size = squareRoot(T(std::max(rows, columns)));
+  d.tensor.multiplier = k.adjusts != 0 ? k.learning_rate * size * k.rms_rate : k.learning_rate;
+}
+
+}  // namespace
+
+const Steer kOrthogonalSteer[] = {steer<float>, steer<double>};
+
+size_t orthogonalBytes(const Shape& shape, Dtype dtype) {
+  chosenBlas();  // an error about it comes now, not in a step
+  return dtype == kFloat32 ? newtonSchulzLength<float>(shape.rows, shape.columns) * sizeof(float)
+                           : newtonSchulzLength<double>(shape.rows, shape.columns) * sizeof(double);
+}
