@@ -73,6 +73,7 @@ export class Engine<F extends Fields> {
   #own: Steps | undefined;
   #brought: Steps | undefined;
   readonly #single = new Map<number, Steps>();
+  readonly #sparse = new Map<string, Steps>(); // by the variables that come with sparse gradients
   readonly #arithmetics = arithmeticsWith(rememberedPower());
   readonly #staging = new Staging();
   readonly #before = new Snapshot(); // what a step of a class in TypeScript found,
@@ -175,9 +176,10 @@ export class Engine<F extends Fields> {
   }
 
   #dropSteps(drop: (steps: Steps) => void): void {
-    const made = [this.#own, this.#brought, ...this.#single.values()];
+    const made = [this.#own, this.#brought, ...this.#single.values(), ...this.#sparse.values()];
     this.#own = this.#brought = undefined;
     this.#single.clear();
+    this.#sparse.clear();
     for (const steps of made) if (steps !== undefined) drop(steps);
   }
 
@@ -208,13 +210,14 @@ export class Engine<F extends Fields> {
 
   #step(state: State, gradients: unknown, variables: readonly Trainable[] | undefined): number {
     const own = gradients === undefined && variables === undefined && state.asyncSafe;
-    const steps = this.#steps(state, own);
-    const { program } = steps;
-    const gather = () => gatherGradients(this.#driver.who, state, program.arrays, gradients, variables);
-    let gathered = nothingGathered;
+    const brought = this.#steps(state, own);
+    const gather = () => gatherGradients(this.#driver.who, state, brought.program.arrays, gradients, variables);
+    let [gathered, steps] = [nothingGathered, brought];
     try {
       if (own) state.checkOwnGradients();
       else gathered = gather();
+      if (gathered.rows.length > 0) steps = this.#sparseSteps(state, brought, gathered.rows);
+      const { program } = steps;
       const numbers = this.#setStages(state, steps.stages);
       state.checkIdle(); // functions of the caller's have run
       if (own) state.checkOwnGradients();
@@ -222,7 +225,8 @@ export class Engine<F extends Fields> {
       return this.#finish(state, program.arrays, own, numbers, gathered.skipped);
     } finally {
       state.sparse.give(gathered.rows);
-      program.clear();
+      brought.program.clear();
+      steps.program.clear();
     }
   }
 
@@ -236,7 +240,7 @@ export class Engine<F extends Fields> {
   ): void {
     const undo = this.#undoOf(state, after, rate);
     try {
-      this.norm = state.sparse.during(rows, program.arrays, () => program.run());
+      this.norm = state.sparse.during(rows, program, () => program.run());
     } catch (error) {
       state.fitting = new WeakMap();
       state.sparse.give(gather?.().rows ?? []); // says better what is wrong with which gradient
@@ -285,16 +289,17 @@ export class Engine<F extends Fields> {
   /** Starts a step whose turn it is. Everything is checked before the native call; only then are the variables taken. */
   async #runAsync(state: State, staged: Staged): Promise<number> {
     const own = staged === nothingStaged;
-    const steps = this.#steps(state, own);
-    const { program } = steps;
     const { skipped, rows } = staged.gathered;
+    const brought = this.#steps(state, own);
+    const steps = rows.length > 0 ? this.#sparseSteps(state, brought, rows) : brought;
+    const { program } = steps;
     try {
       const numbers = this.#alone(() => this.#setStages(state, steps.stages));
       state.checkIdle(); // functions of the caller's have run
       if (own) state.checkOwnGradients();
       staged.arrays.forEach((array, i) => (program.arrays[i] = array));
       const undo = this.#undoOf(state, steps.after, numbers.rate);
-      this.norm = await state.sparse.duringAsync(rows, program.arrays, (held) =>
+      this.norm = await state.sparse.duringAsync(rows, program, (held) =>
         state.whileUsed(program.runAsync([...staged.held, ...held])),
       );
       await this.#updateAsync(state, steps, numbers, own).catch((error: unknown) => {
@@ -364,7 +369,7 @@ export class Engine<F extends Fields> {
       else gathered = gatherGradients(this.#driver.who, state, program.arrays, [gradient], [variable]);
       this.#setUpdate(state, stages, rate ?? this.#driver.rate());
       state.checkIdle(); // functions of the caller's have run
-      state.sparse.during(gathered.rows, program.arrays, () => program.run());
+      state.sparse.during(gathered.rows, program, () => program.run());
     } finally {
       state.sparse.give(gathered.rows);
       program.clear();
@@ -436,12 +441,27 @@ export class Engine<F extends Fields> {
   #steps(state: State, own: boolean): Steps {
     const made = own ? this.#own : this.#brought;
     if (made !== undefined) return made;
-    const { settings } = this.#driver;
-    const decayOf = (rule: string) => this.#driver.decayOf(rule);
-    const steps = state.program((variable, rule) => decayOf(rule) !== null && !this.#excluded(variable), own);
-    configureStages(steps.stages, settings, decayOf);
+    const steps = this.#newSteps(state, own);
     if (own) this.#own = steps;
     else this.#brought = steps;
+    return steps;
+  }
+
+  #newSteps(state: State, own: boolean, rows?: readonly Rows[]): Steps {
+    const { settings } = this.#driver;
+    const decayOf = (rule: string) => this.#driver.decayOf(rule);
+    const steps = state.program((variable, rule) => decayOf(rule) !== null && !this.#excluded(variable), own, rows);
+    configureStages(steps.stages, settings, decayOf);
+    return steps;
+  }
+
+  /** The same for sparse gradients, with all the gradients that have been brought. */
+  #sparseSteps(state: State, brought: Steps, rows: readonly Rows[]): Steps {
+    const key = rows.map(({ index, columns }) => `${index}:${columns}`).join();
+    const steps = this.#sparse.get(key) ?? this.#newSteps(state, false, rows);
+    if (!this.#sparse.has(key) && this.#sparse.size >= kPatterns) this.#sparse.clear(); // one that runs goes on
+    this.#sparse.set(key, steps);
+    steps.program.takeFrom(brought.program);
     return steps;
   }
 
@@ -507,6 +527,9 @@ export class Engine<F extends Fields> {
     process.emitWarning(`${this.#driver.who}: gradients do not exist for variables ${paths}; they stay as they are`);
   }
 }
+
+/** Sets of variables with sparse gradients whose programs are kept. */
+const kPatterns = 16;
 
 function constrain(variable: Variable): void {
   const result = variable.constraint?.(variable.value);

@@ -16,6 +16,8 @@ export interface RuleInfo {
   readonly name: string;
   /** Whether it looks at all of a variable: it assigns a direction, and native code says how that is subtracted. */
   readonly directed: boolean;
+  /** Whether it leaves an element alone whose gradient is 0. */
+  readonly sparse: boolean;
   readonly slots: readonly string[];
   readonly scalars: readonly string[];
 }
@@ -33,6 +35,9 @@ export interface TensorSpec {
   readonly sources: readonly Source[];
   /** How each of them keeps its elements; plain if it is not said. */
   readonly storages?: readonly StorageName[];
+  /** Of a tensor whose gradient is that of some rows: index of the array that says which, and elements of a row. */
+  readonly rows?: number;
+  readonly columns?: number;
   /** Of a directed rule: where the direction goes, the variable as matrices [how many, rows, columns], and what else it keeps. */
   readonly direction?: Memory;
   readonly shape?: readonly number[];
@@ -51,7 +56,7 @@ export interface PassSpec {
   readonly tensors: readonly TensorSpec[];
 }
 
-type Arrays = readonly (Float32Array | Float64Array | Uint16Array | null)[];
+type Arrays = readonly (Float32Array | Float64Array | Uint16Array | Uint32Array | null)[];
 
 /** The passes of a step, bound to their memory. */
 export interface Plan {

@@ -26,6 +26,8 @@ export interface Bound {
   readonly decay?: boolean;
   /** Skipped in a step in which the gradient of this index is null. */
   readonly needs?: number | null;
+  /** Elements of a row, where the gradient is that of some rows. */
+  readonly columns?: number | undefined;
   /** Of a directed rule: where its direction goes, and what it keeps beside the slots. */
   readonly direction?: Variable;
   readonly extra?: readonly Variable[];
@@ -69,16 +71,17 @@ export class Pass {
   }
 
   /** Native code's view of it; `source` finds the place of a variable or a gradient. */
-  spec(source: (place: number | Variable) => Source, half: Half): PassSpec {
+  spec(source: (place: number | Variable) => Source, rowsOf: (index: number) => number, half: Half): PassSpec {
     const tensors = this.bounds.map(
-      ({ index, variable, gradient, slots = [], decay = false, needs = null, ...directed }): TensorSpec => {
+      ({ index, variable, gradient, slots = [], decay = false, needs = null, columns, ...directed }): TensorSpec => {
         const places = [variable, gradient, ...slots];
         const storages = places.map((place) =>
           typeof place !== 'number' && place.dtype === 'bfloat16' ? 'bfloat16' : 'plain',
         );
         const { length } = Variable.storageOf(variable);
         const sources = places.map(source);
-        return { variable: index, length, decay, needs, sources, storages, ...furtherOf(variable, directed) };
+        const rows = columns === undefined ? {} : { rows: rowsOf(index), columns };
+        return { variable: index, length, decay, needs, sources, storages, ...rows, ...furtherOf(variable, directed) };
       },
     );
     return { rule: ruleNamed(this.rule).id, dtype: dtypes.indexOf(this.dtype), tensors, half };
@@ -129,6 +132,8 @@ export class Program {
   /** The gradients of the next run, by variable; then the arrays of the caller's that are variables. */
   readonly arrays: (AnyArray | null)[];
   readonly #late: number; // arrays that are gradients
+  readonly #sparse: readonly number[]; // variables whose gradients are those of some rows,
+  readonly #rows: (Uint32Array | null)[]; // which come after the arrays
   readonly #memory: Memory;
   readonly #plan: Plan;
 
@@ -143,6 +148,10 @@ export class Program {
       .filter((array) => array !== undefined);
     this.#late = late.length;
     this.arrays = [...late.map(() => null), ...plain];
+    const bounds = passes.flatMap((pass) => pass.bounds);
+    this.#sparse = bounds.filter(({ columns }) => columns !== undefined).map(({ index }) => index);
+    this.#rows = this.#sparse.map(() => null);
+    const rowsOf = (index: number) => this.arrays.length + this.#sparse.indexOf(index);
     const { controlSize } = addon;
     this.#memory = new addon.Memory(passes.length * controlSize * arrays.float64.BYTES_PER_ELEMENT);
     const control = new Float64Array(this.#memory.buffer());
@@ -152,26 +161,47 @@ export class Program {
       const { memory, array } = Variable.storageOf(place);
       return memory ?? late.length + plain.findIndex((one) => one === array);
     };
-    const specs = passes.map((pass) => pass.spec(source, half));
+    const specs = passes.map((pass) => pass.spec(source, rowsOf, half));
     const specified = own ? specs.map(withoutNeeds) : specs;
     this.#plan = newPlan(specified, variables.length, this.#memory);
   }
 
   /** One native call. Returns the L2 norm of the clipped gradients, null if no norm was asked for. */
   run(): number | null {
-    return normOf(this.#plan.run(this.arrays));
+    return normOf(this.#plan.run(this.#all()));
   }
 
   /** The same off the event loop, on arrays that lie in `held`. */
   runAsync(held: readonly Memory[]): Promise<number | null> {
     return new Promise((resolve) => {
-      this.#plan.runAsync(this.arrays, held, (norm) => resolve(normOf(norm)));
+      this.#plan.runAsync(this.#all(), held, (norm) => resolve(normOf(norm)));
     });
+  }
+
+  /** Whether the gradient of a variable is that of some rows. */
+  takesRows(index: number): boolean {
+    return this.#sparse.includes(index);
+  }
+
+  /** Brings the gradient of some rows. */
+  bring(index: number, rows: Uint32Array, values: AnyArray): void {
+    this.#rows[this.#sparse.indexOf(index)] = rows;
+    this.arrays[index] = values;
+  }
+
+  /** Takes the gradients of another program over the same variables. */
+  takeFrom(other: Program): void {
+    for (let i = 0; i < this.#late; i++) this.arrays[i] = other.arrays[i] ?? null;
+  }
+
+  #all(): readonly (AnyArray | Uint32Array | null)[] {
+    return this.#rows.length === 0 ? this.arrays : [...this.arrays, ...this.#rows];
   }
 
   /** Keeps no gradient of the caller's alive. */
   clear(): void {
     this.arrays.fill(null, 0, this.#late);
+    this.#rows.fill(null);
   }
 
   /** Lets go of all memory; it cannot run any more. */

@@ -8,12 +8,12 @@ import {
   lengthOf,
   sizeOf,
   type Allocated,
-  type AnyArray,
   type FloatArray,
 } from './arrays.ts';
 import { describe, rangeError, typeError } from './errors.ts';
 import { isList, type Slices } from './indexed_slices.ts';
 import { addon, type Dtype, type Memory } from './native.ts';
+import type { Program } from './pass.ts';
 import { places } from './storage.ts';
 import { Variable } from './variable.ts';
 
@@ -74,45 +74,49 @@ export class SparseGradients {
     for (const { index, block } of taken) this.#giveBlock(index, block);
   }
 
-  /** Runs a native call, with dense gradients in `given` where sparse ones were. */
-  during<R>(taken: readonly Rows[], given: (AnyArray | null)[], run: () => R): R {
+  /** Runs a native call, with the rows of sparse gradients where a program takes them, and dense gradients elsewhere. */
+  during<R>(taken: readonly Rows[], program: Program, run: () => R): R {
     if (taken.length === 0) return run();
-    this.#scatter(taken, given);
+    this.#place(taken, program);
     try {
       return run();
     } finally {
-      this.#clear(taken);
+      this.#clear(taken, program);
     }
   }
 
-  /** The same for a call that is over later; it gets the memories that the dense gradients lie in. */
+  /** The same for a call that is over later; it gets the memories that the gradients lie in. */
   async duringAsync<R>(
     taken: readonly Rows[],
-    given: (AnyArray | null)[],
+    program: Program,
     run: (held: readonly Memory[]) => Promise<R>,
   ): Promise<R> {
-    const held = this.#scatter(taken, given);
+    const held = this.#place(taken, program);
     try {
       return await run(held);
     } finally {
-      this.#clear(taken);
+      this.#clear(taken, program);
     }
   }
 
-  #scatter(taken: readonly Rows[], given: (AnyArray | null)[]): Memory[] {
-    const dense = taken.map((rows) => this.#denseFor(rows)); // allocated before the first is written
-    taken.forEach(({ index, columns, rows, values }, k) => {
-      const { array } = dense[k] as Allocated;
-      addon.putRows(array, rows, columns, values);
-      given[index] = array;
+  #place(taken: readonly Rows[], program: Program): Memory[] {
+    const places = taken.map((rows) => (program.takesRows(rows.index) ? null : this.#denseFor(rows)));
+    return taken.map(({ index, columns, rows, values, block }, k) => {
+      const dense = places[k] ?? null; // all allocated before the first is written
+      if (dense === null) {
+        program.bring(index, rows, values);
+        return block.rows.memory;
+      }
+      addon.putRows(dense.array, rows, columns, values);
+      program.arrays[index] = dense.array;
+      return dense.memory;
     });
-    return dense.map(({ memory }) => memory);
   }
 
-  /** Costs what the rows are, and not what the variable is. */
-  #clear(taken: readonly Rows[]): void {
+  /** Makes dense gradients zeros again, which costs what the rows are, and not what the variable is. */
+  #clear(taken: readonly Rows[], program: Program): void {
     for (const { index, columns, rows } of taken)
-      addon.putRows((this.#dense.get(index) as Allocated).array, rows, columns, null);
+      if (!program.takesRows(index)) addon.putRows((this.#dense.get(index) as Allocated).array, rows, columns, null);
   }
 
   /** Gives all memory back. */

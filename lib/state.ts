@@ -15,7 +15,7 @@ import { describe, rangeError, stateError, typeError } from './errors.ts';
 import { addon, dtypes, ruleNamed, type Dtype, type Half } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
 import { Pass, Program, type Bound } from './pass.ts';
-import { SparseGradients } from './rows.ts';
+import { SparseGradients, type Rows } from './rows.ts';
 import { roundingOf } from './step.ts';
 import { arrayStorage, nativeStorage, placeholder, places } from './storage.ts';
 import { checkList, checkTrainables, placesOf, type Places, type Trainable } from './trainables.ts';
@@ -254,12 +254,19 @@ export class State {
   }
 
   /**
-   * The program of a step; `decays` says which variables the weight decay reaches, `own` whether their own gradients are read.
+   * The program of a step; `decays` says which variables the weight decay reaches, `own` whether their own gradients are read,
+   * `rows` which ones come with a sparse gradient: as it is, if nothing happens to the other rows.
    */
-  program(decays: (variable: Variable, rule: string) => boolean, own: boolean): Steps {
+  program(decays: (variable: Variable, rule: string) => boolean, own: boolean, rows: readonly Rows[] = []): Steps {
     const { accumulators, averages } = this;
     const { custom } = this.#layout;
-    const updated: Flow = (v, i) => ({ to: v, from: accumulators?.[i] ?? i, needs: i });
+    const columnsOf = (v: Variable, i: number) => {
+      const rule = this.#rules[i];
+      if (custom || accumulators || rule === undefined || !ruleNamed(rule).info.sparse || decays(v, rule))
+        return undefined;
+      return rows.find(({ index }) => index === i)?.columns;
+    };
+    const updated: Flow = (v, i) => ({ to: v, from: accumulators?.[i] ?? i, needs: i, columns: columnsOf(v, i) });
     const stages = {
       accumulate: this.#passes('accumulate', accumulators && ((_, i) => ({ to: accumulators[i], from: i, needs: i }))),
       update: this.#updates(updated, decays),
@@ -296,7 +303,7 @@ export class State {
     });
   }
 
-  /** One pass for each dtype; none without `flow`. `of`: the rule that the variables have. */
+  /** A pass for each dtype, another one for sparse gradients; none without `flow`. `of`: the rule that the variables have. */
   #passes(rule: string, flow: Flow | undefined, decays = (_: Variable): boolean => false, of = rule): Pass[] {
     if (flow === undefined) return [];
     const names = ruleNamed(rule).info.slots;
@@ -304,10 +311,18 @@ export class State {
     const bounds = this.variables.flatMap((v, index): Bound[] => {
       const way = flow(v, index);
       if (way === undefined) return [];
-      const { to, from, needs = null } = way;
+      const { to, from, needs = null, columns } = way;
       const slotsOf = (list: readonly string[]) => list.map((name) => this.#slots.get(name)?.[index]);
       const [variable, gradient] = [to as Variable, from as number | Variable];
-      const bound = { index, variable, gradient, slots: slotsOf(names) as Variable[], decay: decays(v), needs };
+      const bound = {
+        index,
+        variable,
+        gradient,
+        slots: slotsOf(names) as Variable[],
+        decay: decays(v),
+        needs,
+        columns,
+      };
       const direction = ruleNamed(rule).info.directed ? this.#directions[index] : undefined;
       return [
         direction === undefined
@@ -315,15 +330,23 @@ export class State {
           : { ...bound, direction, extra: slotsOf(extra).filter((slot) => slot !== undefined) },
       ];
     });
-    const ofDtype = (dtype: Dtype) => bounds.filter(({ variable }) => variable.dtype === dtype);
-    return dtypes
-      .filter((dtype) => ofDtype(dtype).length > 0)
-      .map((dtype) => new Pass(rule, dtype, ofDtype(dtype), of));
+    const alike = dtypes.flatMap((dtype) =>
+      [false, true].map((sparse) =>
+        bounds.filter(({ variable, columns }) => variable.dtype === dtype && (columns !== undefined) === sparse),
+      ),
+    );
+    return alike.flatMap((list) => (list[0] ? [new Pass(rule, list[0].variable.dtype as Dtype, list, of)] : []));
   }
 }
 
-/** For each variable what is written and what is read, or undefined; and the gradient without which that is left out. */
-type Flow = (v: Variable, i: number) => { to: unknown; from: unknown; needs?: number } | undefined;
+/**
+ * For each variable what is written and what is read, or undefined; the gradient without which that is left out; and the elements
+ * of a row, where only some have a gradient.
+ */
+type Flow = (
+  v: Variable,
+  i: number,
+) => { to: unknown; from: unknown; needs?: number; columns?: number | undefined } | undefined;
 
 /** A slot lies at its own place of a page, and as far from the beginning of a cache line as the variable does. */
 function slotOf(

@@ -11,7 +11,7 @@
 
 namespace {
 
-const char* const kKindNames[] = {"Float32Array", "Float64Array", "Uint16Array"};
+const char* const kKindNames[] = {"Float32Array", "Float64Array", "Uint16Array", "Uint32Array"};
 const char* const kDtypeNames[] = {"float32", "float64"};
 
 size_t blocksOf(size_t length) { return (length + kBlock - 1) / kBlock; }
@@ -22,17 +22,57 @@ void*& slotOf(Tensor& tensor, size_t source) {
 }
 
 // The storage of a tensor's stream in an array of the caller's.
-Storage storageIn(const Array& array, int index, size_t source, const Pass& pass, const Tensor& tensor) {
+Storage storageIn(const Array& array, int index, size_t source, const Pass& pass, size_t length) {
   const auto name = [index] { return "arrays[" + std::to_string(index) + "]"; };
   if (array.absent) throw BindError{BindError::kType, name() + " is missing"};
   const bool half = array.kind == Array::kUint16Array && source == 1 && pass.dtype == kFloat32 && pass.half != kPlain;
   if (!half && array.kind != (pass.dtype == kFloat32 ? Array::kFloat32Array : Array::kFloat64Array))
     throw BindError{BindError::kType,
                     name() + " is a " + kKindNames[array.kind] + ", its tensor is " + kDtypeNames[pass.dtype]};
-  if (array.length != tensor.length)
+  if (array.length != length)
     throw BindError{BindError::kLength, name() + " has " + std::to_string(array.length) + " elements, its tensor has " +
-                                            std::to_string(tensor.length)};
+                                            std::to_string(length)};
   return half ? pass.half : kPlain;
+}
+
+// The rows of a sparse gradient in an array of the caller's, where they lie in the tensor.
+void bindRows(Rows& rows, const Array& array, size_t length) {
+  const std::string name = "arrays[" + std::to_string(rows.late) + "]";
+  if (array.absent || array.kind != Array::kUint32Array) throw BindError{BindError::kType, name + " is no Uint32Array of rows"};
+  rows.at = static_cast<const uint32_t*>(array.data);
+  rows.count = array.length;
+  const size_t limit = rows.columns > 0 ? length / rows.columns : size_t(-1);
+  for (size_t i = 0; i < rows.count; ++i)
+    if (rows.at[i] >= limit || (i > 0 && rows.at[i] <= rows.at[i - 1]))
+      throw BindError{BindError::kLength, name + " is not ascending, or not within its tensor"};
+}
+
+// Calls visit(begin, from, length) for elements of a tensor that lie side by side: the gradients of begin .. begin + length are
+// from .. from + length of those that the rows have, of which [from, end) are asked for. None of them crosses a chunk of the
+// tensor, since the numbers for stochastic rounding follow from the place of an element in it.
+template <class Visit>
+void forSpans(const Rows& rows, size_t from, size_t end, const Visit& visit) {
+  while (from < end) {
+    size_t row = from / rows.columns;
+    const size_t begin = size_t(rows.at[row]) * rows.columns + from % rows.columns;
+    while (++row < rows.count && rows.at[row] == rows.at[row - 1] + 1 && row * rows.columns < end) {
+    }
+    const size_t length = std::min({end, row * rows.columns, from + kChunk - begin % kChunk}) - from;
+    visit(begin, from, length);
+    from += length;
+  }
+}
+
+void* advanced(void* array, size_t bytes) { return array != nullptr ? static_cast<char*>(array) + bytes : nullptr; }
+
+// A tensor from an element on, whose gradients lie elsewhere.
+Tensor spanOf(const Tensor& tensor, Dtype dtype, size_t begin, size_t from) {
+  Tensor span = tensor;
+  span.first = tensor.first + begin;
+  span.p = advanced(tensor.p, begin * bytesOf(dtype, kPlain));
+  span.g = advanced(const_cast<void*>(tensor.g), from * bytesOf(dtype, kPlain));
+  for (void*& slot : span.slots) slot = advanced(slot, begin * bytesOf(dtype, tensor.storage[2]));
+  return span;
 }
 
 // The loops are compiled on the promise that the arrays of a tensor do not overlap.
@@ -74,6 +114,7 @@ void addChunk(Group& group, const Chunk& chunk) {
 Group groupOf(size_t index, const Pass& pass) {
   Group group;
   group.passes = {index};
+  if (pass.sparse()) return group;  // its pieces differ from step to step
   for (size_t t = 0; t < pass.tensors.size(); ++t)
     for (size_t begin = 0; begin < pass.tensors[t].length; begin += kChunk)
       addChunk(group, {uint32_t(t), begin, std::min(kChunk, pass.tensors[t].length - begin)});
@@ -81,8 +122,31 @@ Group groupOf(size_t index, const Pass& pass) {
 }
 
 bool sameLengths(const Pass& a, const Pass& b) {
+  if (a.sparse() || b.sparse()) return false;
   const auto same = [](const Tensor& x, const Tensor& y) { return x.length == y.length && x.variable == y.variable; };
   return std::equal(a.tensors.begin(), a.tensors.end(), b.tensors.begin(), b.tensors.end(), same);
+}
+
+// The sums of squares of blocks [first, end) of a tensor: 0 for those without a gradient.
+template <class T>
+void squaresOfBlocks(const Tensor& tensor, const Rows& rows, size_t first, size_t end, T unscale, double* partials) {
+  std::fill(partials + first, partials + end, 0.0);
+  const T* g = static_cast<const T*>(tensor.g);
+  size_t row = size_t(std::lower_bound(rows.at, rows.at + rows.count, first * kBlock / rows.columns) - rows.at);
+  for (size_t block = first; row < rows.count;) {
+    // the first row that ends behind the block's beginning
+    block = std::max(block, size_t(rows.at[row]) * rows.columns / kBlock);
+    if (block >= end) return;
+    Squares sum;
+    const size_t blockBegin = block * kBlock, blockEnd = blockBegin + kBlock;
+    for (; row < rows.count && size_t(rows.at[row]) * rows.columns < blockEnd; ++row) {
+      const size_t rowBegin = size_t(rows.at[row]) * rows.columns, rowEnd = rowBegin + rows.columns;
+      const size_t begin = std::max(rowBegin, blockBegin), length = std::min(rowEnd, blockEnd) - begin;
+      sum.addFrom((begin - blockBegin) % kLanes, g + row * rows.columns + (begin - rowBegin), length, Unscaled<T>{unscale});
+      if (rowEnd > blockEnd) break;  // the rest of it belongs to the next block
+    }
+    partials[block++] = sum.fold();
+  }
 }
 
 Steer steerOf(const Pass& pass) {
@@ -196,35 +260,44 @@ void Plan::bind(const std::vector<Array>& arrays) {
       const int needed = pass.needs[t];
       pass.tensors[t].skip = needed >= 0 && arrays[size_t(needed)].absent;
       if (pass.tensors[t].skip) continue;
+      if (pass.sparse()) bindRows(pass.rows[t], arrays[size_t(pass.rows[t].late)], pass.tensors[t].length);
       bool changed = false;
       for (size_t i = 0; i < sources.size(); ++i) {
         if (sources[i].late < 0) continue;
         const Array& array = arrays[size_t(sources[i].late)];
-        pass.tensors[t].storage[i] = storageIn(array, sources[i].late, i, pass, pass.tensors[t]);
+        const size_t length = pass.sparse() && i == 1 ? pass.rows[t].elements() : pass.tensors[t].length;
+        pass.tensors[t].storage[i] = storageIn(array, sources[i].late, i, pass, length);
         slotOf(pass.tensors[t], i) = array.data;
         changed = true;
       }
-      if (changed) checkApart(pass.tensors[t], pass.dtype, sources.size());
+      if (changed && !pass.sparse()) checkApart(pass.tensors[t], pass.dtype, sources.size());
     }
 }
 
 template <class Work>
-void Plan::forChunks(const Group& group, const Work& work) const {
+void Plan::forPieces(Dtype dtype, size_t pieces, size_t elements, const Work& work) const {
   struct Context {
     const Plan& plan;
-    const Group& group;
+    const Dtype dtype;
     const Work& work;
   };
   const auto piece = [](const void* context, size_t i) {
     const Context& c = *static_cast<const Context*>(context);
     if (c.plan.cancelled_.load(std::memory_order_relaxed)) return;
-    const FlushDenormals flush(c.plan.passes_[c.group.passes[0]].dtype);  // on whatever thread this is
-    for (uint32_t k = c.group.pieces[i]; k < c.group.pieces[i + 1]; ++k) c.work(c.group.chunks[k]);
+    const FlushDenormals flush(c.dtype);  // on whatever thread this is
+    c.work(i);
   };
-  const Context context{*this, group, work};
-  const size_t pieces = group.pieces.empty() ? 0 : group.pieces.size() - 1;
-  if (group.elements >= kShared) return parallelFor(pieces, piece, &context);
+  const Context context{*this, dtype, work};
+  if (elements >= kShared) return parallelFor(pieces, piece, &context);
   for (size_t i = 0; i < pieces; ++i) piece(&context, i);
+}
+
+template <class Work>
+void Plan::forChunks(const Group& group, const Work& work) const {
+  const size_t pieces = group.pieces.empty() ? 0 : group.pieces.size() - 1;
+  forPieces(passes_[group.passes[0]].dtype, pieces, group.elements, [&](size_t i) {
+    for (uint32_t k = group.pieces[i]; k < group.pieces[i + 1]; ++k) work(group.chunks[k]);
+  });
 }
 
 void Plan::runChunk(const Group& group, const Chunk& chunk, Range range) const {
@@ -251,6 +324,10 @@ void Plan::runPasses(Range range) {
     int count = 0;
     for (const size_t i : group.passes) count += runs(i, range) - (runs(i, range) && averages(passes_[i], range));
     if (count == 0) continue;
+    if (passes_[group.passes[0]].sparse()) {
+      runRows(passes_[group.passes[0]]);
+      continue;
+    }
     const auto directed = std::find_if(group.passes.begin(), group.passes.end(),
                                        [&](size_t i) { return runs(i, range) && passes_[i].directed(); });
     const bool steers = directed != group.passes.end();
@@ -299,11 +376,50 @@ void Plan::setDescents() {
   }
 }
 
+// Only what has a gradient is looked at: the rule leaves all else alone.
+void Plan::runRows(const Pass& pass) const {
+  const Kernels::Update update = kernels_.update[pass.rule][pass.dtype];
+  for (size_t t = 0; t < pass.tensors.size(); ++t) {
+    const Tensor& tensor = pass.tensors[t];
+    const Rows& rows = pass.rows[t];
+    const size_t elements = rows.elements();
+    if (tensor.skip) continue;
+    forPieces(pass.dtype, (elements + kChunk - 1) / kChunk, elements, [&](size_t i) {
+      forSpans(rows, i * kChunk, std::min(elements, (i + 1) * kChunk), [&](size_t begin, size_t from, size_t length) {
+        update(spanOf(tensor, pass.dtype, begin, from), 0, length, *pass.control);
+      });
+    });
+  }
+}
+
+// The same sums as of the dense gradient, in which all other elements are 0: those of whole blocks are 0 as well.
+template <class T>
+void Plan::addSquaresOfRows(const Pass& pass) {
+  for (size_t t = 0; t < pass.tensors.size(); ++t) {
+    const Tensor& tensor = pass.tensors[t];
+    const Rows& rows = pass.rows[t];
+    if (tensor.skip) continue;
+    double* partials = partials_.data() + pass.firstBlock[t];
+    const size_t elements = rows.elements(), blocks = blocksOf(tensor.length), pieces = (elements + kChunk - 1) / kChunk;
+    const auto blockAt = [&](size_t piece) {
+      const size_t from = piece * kChunk;
+      return piece == 0          ? 0
+             : piece == pieces ? blocks
+                               : (rows.at[from / rows.columns] * rows.columns + from % rows.columns) / kBlock;
+    };
+    forPieces(pass.dtype, pieces, elements, [&](size_t i) {
+      squaresOfBlocks<T>(tensor, rows, blockAt(i), blockAt(i + 1), T(pass.control->unscale), partials);
+    });
+    squares_[tensor.variable] = elements > 0 ? foldPairwise(partials, blocks) : 0;
+  }
+}
+
 // The sum of squares of every gradient of a pass. Threads fill the sums of single blocks; their order is fixed here.
 void Plan::addSquares(const Group& group) {
   const auto clipping = std::find_if(group.passes.begin(), group.passes.end(), [&](size_t i) { return passes_[i].clips(); });
   if (clipping == group.passes.end()) return;
   const Pass& pass = passes_[*clipping];
+  if (pass.sparse()) return pass.dtype == kFloat32 ? addSquaresOfRows<float>(pass) : addSquaresOfRows<double>(pass);
   forChunks(group, [&](const Chunk& chunk) {
     const Tensor& tensor = pass.tensors[chunk.tensor];
     if (tensor.skip) return;

@@ -18,7 +18,7 @@ struct Source {
 
 // What the caller brought: absent stands for JavaScript's null.
 struct Array {
-  enum Kind { kFloat32Array, kFloat64Array, kUint16Array } kind = kFloat32Array;
+  enum Kind { kFloat32Array, kFloat64Array, kUint16Array, kUint32Array } kind = kFloat32Array;
   void* data = nullptr;
   size_t length = 0;  // elements
   bool absent = true;
@@ -36,6 +36,16 @@ struct Further {
   std::vector<SharedMemory> extra;
 };
 
+// The rows of a tensor whose gradients g has, one after the other; they are brought to each step in the array `late`.
+struct Rows {
+  int late = -1;
+  size_t columns = 0;
+  const uint32_t* at = nullptr;  // ascending
+  size_t count = 0;
+
+  size_t elements() const { return count * columns; }
+};
+
 struct Pass {
   int rule;
   Dtype dtype;
@@ -43,6 +53,7 @@ struct Pass {
   std::vector<Tensor> tensors;
   std::vector<std::vector<Source>> sources;  // of each tensor: p, g, slots
   std::vector<int> needs;                    // of each tensor: the array whose absence skips it, or -1
+  std::vector<Rows> rows;                    // of each tensor, in a pass of sparse gradients; of others none
   std::vector<size_t> firstBlock;            // of each tensor, in the partial sums of the pass
   std::vector<Further> further;              // of each tensor, if the rule is directed: its pass assigns the directions,
   bool descends = false;                     // and the one after it subtracts them
@@ -50,6 +61,7 @@ struct Pass {
   int average = -1;                          // the pass that averages its variables, right after it; or -1
 
   void add(Tensor tensor, std::vector<Source> sources, int needs);
+  bool sparse() const { return !rows.empty(); }
   bool active() const { return control->active != 0; }
   bool directed() const { return !further.empty(); }
   size_t blocks() const;
@@ -78,7 +90,9 @@ class Plan {
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
  private:
-  // Calls work(chunk) for every chunk of a group, with denormals as its dtype has them.
+  // Calls work(i) for every piece of work, with denormals as the dtype has them; on the pool's threads from some elements on.
+  template <class Work>
+  void forPieces(Dtype dtype, size_t pieces, size_t elements, const Work& work) const;
   template <class Work>
   void forChunks(const Group& group, const Work& work) const;
   struct Range {
@@ -89,7 +103,10 @@ class Plan {
   // The active passes of a range, one after the other over every part that fits the cache.
   void runPasses(Range range);
   void runChunk(const Group& group, const Chunk& chunk, Range range) const;
+  void runRows(const Pass& pass) const;
   void addSquares(const Group& group);
+  template <class T>
+  void addSquaresOfRows(const Pass& pass);
   double clip();
   // Gives each pass its control, and a directed one the pass that descends, with a control of the plan's own.
   void addPasses(std::vector<Pass> passes);

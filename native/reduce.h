@@ -29,11 +29,18 @@ struct Squares {
   double lanes[kLanes] = {};
 
   template <class T, class Map>
-  RULE void addRow(const T* __restrict g, size_t length, const Map map) {
+  RULE void addRow(const T* __restrict g, size_t length, const Map map, size_t lane = 0) {
     for (size_t j = 0; j < length; ++j) {
       const double x = map.apply(g[j]);
-      lanes[j] = lanes[j] + x * x;
+      lanes[lane + j] = lanes[lane + j] + x * x;
     }
+  }
+  // From any lane on: in a block whose other elements are 0, and leave every lane as it is.
+  template <class T, class Map>
+  RULE void addFrom(size_t lane, const T* g, size_t length, const Map map) {
+    const size_t head = length < kLanes - lane ? length : kLanes - lane;
+    addRow(g, head, map, lane);
+    add(g + head, length - head, map);
   }
   // Of map.apply(g) for every g.
   template <class T, class Map>

@@ -1,9 +1,20 @@
 // Sparse gradients: each rule, flag and dtype does what it does with the dense gradient that they stand for, to the bit, at once and
 // off the event loop, on every instruction set.
+import { createHash } from 'node:crypto';
+
 import { assert } from 'chai';
 
-import { IndexedSlices, Variable, type FloatArray, type Gradient, type Optimizer } from '../lib/index.ts';
-import { useBackend } from '../lib/native.ts';
+import {
+  getNumThreads,
+  IndexedSlices,
+  setNumThreads,
+  SGD,
+  Variable,
+  type FloatArray,
+  type Gradient,
+  type Optimizer,
+} from '../lib/index.ts';
+import { addon, useBackend } from '../lib/native.ts';
 import { merged } from './merged.ts';
 import { flags, makers } from './optimizers.ts';
 import { backends, random, words, type Random } from './random.ts';
@@ -93,3 +104,98 @@ for (const type of types)
         }
       });
   });
+
+describe('a sparse gradient that costs its rows only', () => {
+  const threads = getNumThreads();
+  afterEach(() => setNumThreads(threads));
+  const proportional = makers().filter(([name]) => /^(SGD {}|Adagrad)/.test(name));
+
+  it('is that of the rules that leave an element alone whose gradient is 0', () => {
+    assert.deepEqual(
+      addon.rules.filter(({ sparse }) => sparse).map(({ name }) => name),
+      ['sgd', 'adagrad'],
+    );
+    for (const [, make] of makers()) {
+      const v = new Variable([0.3, -0.7, 2]);
+      const optimizer = make();
+      optimizer.apply([[0.1, 0.2, 0.3]], [v]);
+      const before = [v, ...optimizer.variables.filter(({ shape }) => shape.length > 0)].map(({ value }) =>
+        words(value),
+      );
+      optimizer.apply([[0, 0, 0]]);
+      const after = [v, ...optimizer.variables.filter(({ shape }) => shape.length > 0)].map(({ value }) =>
+        words(value),
+      );
+      const still = JSON.stringify(before) === JSON.stringify(after);
+      const rule = (optimizer as unknown as { readonly rule: string }).rule;
+      if (addon.rules.some(({ name, sparse }) => sparse && name === rule)) assert.isTrue(still, rule);
+    }
+  });
+
+  // one element a row, rows within a lane, rows of whole lanes, and rows that are longer than a block or a chunk
+  const columns = [1, 3, 64, 129, 16_384, 40_000];
+  for (const [name, make] of proportional.flatMap(([, of]) =>
+    [{}, { clipnorm: 0.01 }, { global_clipnorm: 0.01, loss_scale_factor: 3 }, { use_ema: true }].map((flag) => {
+      const cls = of().constructor as new (options: object) => Optimizer;
+      return [`${cls.name} ${JSON.stringify(flag)}`, () => new cls(flag)] as const;
+    }),
+  ))
+    it(`has the dense run's bits at every length, backend and number of threads: ${name}`, () => {
+      for (const width of columns) {
+        const next = random(`${name} ${width}`);
+        const rows = Math.max(4, Math.ceil(150_000 / width));
+        const picked = Array.from({ length: rows }, (_, i) => i).filter(() => next() < 0.6);
+        const values = new Float32Array(picked.length * width).map(() => next() - 0.5);
+        const gradient = new IndexedSlices(values, Int32Array.from(picked.reverse()), [rows, width]);
+        const expected = stepped(make(), merged(gradient), gradient.dense_shape);
+        for (const count of [1, 3])
+          for (const backend of backends) {
+            setNumThreads(count);
+            const best = useBackend(backend);
+            try {
+              assert.deepEqual(
+                stepped(make(), gradient, gradient.dense_shape),
+                expected,
+                `${width}, ${backend}, ${count}`,
+              );
+            } finally {
+              useBackend(best);
+            }
+          }
+      }
+    });
+
+  it('does not look at the other rows', () => {
+    const v = new Variable(new Float32Array(4_000_000), { shape: [1_000_000, 4] });
+    const optimizer = new SGD({ learning_rate: 1 });
+    const gradient = new IndexedSlices(Float32Array.of(1, 2, 3, 4), [999_999], [1_000_000, 4]);
+    optimizer.apply([gradient], [v]);
+    v.value[0] = 1e-40; // a dense step flushes it
+    optimizer.apply([gradient]);
+    assert.equal(v.value[0], Math.fround(1e-40));
+    assert.deepEqual([...v.value.subarray(-5)], [0, -2, -4, -6, -8]);
+  });
+});
+
+/** The words of all numbers after two steps with the same gradient, hashed: there are many. */
+function stepped(optimizer: Optimizer, gradient: Gradient, shape: readonly number[]): unknown {
+  const next = random('first values');
+  const v = new Variable(
+    new Float32Array(sizeOf(shape)).map(() => next() - 0.5),
+    { shape },
+  );
+  optimizer.apply([gradient], [v]);
+  optimizer.apply([gradient]);
+  const hash = ({ value }: Variable) =>
+    createHash('sha256')
+      .update(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
+      .digest('hex');
+  const hashes = [
+    optimizer.gradient_norm,
+    hash(v),
+    ...optimizer.variables.filter((state) => state.shape.length > 0).map(hash),
+  ];
+  optimizer.dispose();
+  v.dispose();
+  return hashes;
+}

@@ -1,5 +1,7 @@
 // What JavaScript asks the addon for: the rules with the names of their slots and scalars, the backends, the controls of
 // a pass, and the classes Memory and Plan. lib/native.ts types it.
+#include <type_traits>
+
 #include "../backends.h"
 #include "../flush.h"
 #include "../threads.h"
@@ -25,6 +27,7 @@ void describe(Napi::Array rules) {
   Napi::Object rule = Napi::Object::New(rules.Env());
   rule.Set("name", Rule::name);
   rule.Set("slots", strings(rules.Env(), Rule::slots.at, Rule::slots.size));
+  rule.Set("sparse", std::is_base_of_v<Sparse, Rule>);
   rule.Set("scalars", strings(rules.Env(), Rule::scalars.at, Rule::scalars.size));
   rule.Set("directed", wholeOf<Rule> != kElementwise);
   rules.Set(rules.Length(), rule);

@@ -78,6 +78,14 @@ Further furtherOf(const Napi::Object& from, int rule, size_t bytes, size_t lengt
   return further;
 }
 
+Rows rowsOf(const Napi::Object& from, int& arrays) {
+  Rows rows;
+  rows.late = int(whole(from.Get("rows"), kMaxArrays));
+  rows.columns = size_t(whole(from.Get("columns"), kMaxLength));
+  arrays = std::max(arrays, rows.late + 1);
+  return rows;
+}
+
 Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
   Pass pass;
   pass.rule = int(whole(object.Get("rule"), Rules::size));
@@ -98,7 +106,10 @@ Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
     pass.add(tensor, sources, needs);
     if (wholeIn(Rules(), pass.rule) != kElementwise)
       pass.further.push_back(furtherOf(from, pass.rule, pass.dtype == kFloat32 ? sizeof(float) : sizeof(double), tensor.length));
+    if (from.Get("rows").IsNumber()) pass.rows.push_back(rowsOf(from, arrays));
   }
+  if (pass.sparse() && pass.rows.size() != pass.tensors.size())
+    fail(Napi::RangeError::New(object.Env(), "expected rows for all tensors of a pass, or for none"), "ERR_OPT_LENGTH");
   return pass;
 }
 
@@ -114,8 +125,8 @@ Array arrayOf(napi_env env, napi_value list, uint32_t index) {
     if (napi_typeof(env, value, &type) == napi_ok && (type == napi_null || type == napi_undefined)) return array;
     kind = napi_int8_array;
   }
-  if (kind != napi_float32_array && kind != napi_float64_array && kind != napi_uint16_array)
-    fail(Napi::TypeError::New(env, "arrays[" + std::to_string(index) + "] is no Float32Array, Float64Array or Uint16Array"),
+  if (kind != napi_float32_array && kind != napi_float64_array && kind != napi_uint16_array && kind != napi_uint32_array)
+    fail(Napi::TypeError::New(env, "arrays[" + std::to_string(index) + "] is no Float32Array, Float64Array, Uint16Array or Uint32Array"),
          "ERR_OPT_ARRAY_TYPE");
   bool detached = false;
   if (array.length == 0 && napi_is_detached_arraybuffer(env, buffer, &detached) == napi_ok && detached)
@@ -123,6 +134,7 @@ Array arrayOf(napi_env env, napi_value list, uint32_t index) {
          "ERR_OPT_DETACHED");
   array.kind = kind == napi_float32_array   ? Array::kFloat32Array
                : kind == napi_float64_array ? Array::kFloat64Array
+               : kind == napi_uint32_array  ? Array::kUint32Array
                                             : Array::kUint16Array;
   array.absent = false;
   return array;

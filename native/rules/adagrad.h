@@ -5,7 +5,7 @@
 #pragma once
 #include "rule.h"
 
-struct Adagrad {
+struct Adagrad : Sparse {
   static constexpr Text name = "adagrad";
   static constexpr auto slots = names("accumulator");
   static constexpr auto scalars = names("learning_rate", "epsilon");

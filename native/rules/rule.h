@@ -51,6 +51,10 @@ RULE T divide(T x, const Divisor<T>& by) {
 }
 struct DividesByScalars {};
 
+// A rule that leaves an element alone whose gradient is 0 says so by being a Sparse: a sparse gradient costs its rows then, and
+// not the whole variable.
+struct Sparse {};
+
 RULE float magnitude(float x) { return __builtin_fabsf(x); }
 RULE double magnitude(double x) { return __builtin_fabs(x); }
 

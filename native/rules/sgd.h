@@ -7,7 +7,7 @@
 #pragma once
 #include "rule.h"
 
-struct Sgd {
+struct Sgd : Sparse {
   static constexpr Text name = "sgd";
   static constexpr auto slots = names();
   static constexpr auto scalars = names("learning_rate");
