@@ -54,7 +54,7 @@ export async function refusedWith(
 
 const typeOfCode = (code: string): Refusal['type'] => {
   if (/ARRAY_TYPE|CONFIG_TYPE|DETACHED|RESIZABLE|IMMUTABLE|NOT_ASYNC_SAFE|READ_ONLY/.test(code)) return TypeError;
-  return /LENGTH|ALIAS|RANGE|TOO_LARGE|OOM/.test(code) ? RangeError : Error;
+  return /LENGTH|ALIAS|RANGE|INDEX|TOO_LARGE|OOM/.test(code) ? RangeError : Error;
 };
 
 /** `refusedWith`, the class following from the code. */

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 import { assert } from 'chai';
 
-import { allocate, memory, Muon, Nadam, Variable } from '../lib/index.ts';
+import { allocate, IndexedSlices, memory, Muon, Nadam, SGD, Variable } from '../lib/index.ts';
 import { addon } from '../lib/native.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -51,6 +51,22 @@ describe('library memory', () => {
     const numbers = 3 * 256 * 256 + (22 * 12 + 16 * 16) * 256;
     assert.equal(memory().cpu - before, 4 * numbers + 8 * addon.controlSize);
     optimizer.dispose();
+    await settle();
+    assert.equal(memory().cpu, before);
+  });
+
+  it('of the rows of sparse gradients, and of dense ones in their place, is given back as well', async () => {
+    const before = memory().cpu;
+    for (const make of [() => new SGD(), () => new Nadam({ use_ema: true })]) {
+      const v = new Variable(new Float32Array(6), { shape: [3, 2] });
+      const optimizer = make();
+      for (const length of [3, 100, 7])
+        optimizer.apply([new IndexedSlices(new Float32Array(2 * length), new Int32Array(length), [3, 2])], [v]);
+      assert.throws(() => optimizer.apply([new IndexedSlices([1, 2], [3], [3, 2])]), RangeError, /3 rows/);
+      await optimizer.apply_async([new IndexedSlices([1, 2], [2], [3, 2])]);
+      optimizer.dispose();
+      v.dispose();
+    }
     await settle();
     assert.equal(memory().cpu, before);
   });

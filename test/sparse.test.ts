@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { assert } from 'chai';
 
 import {
+  Adam,
   getNumThreads,
   IndexedSlices,
   setNumThreads,
@@ -15,9 +16,12 @@ import {
   type Optimizer,
 } from '../lib/index.ts';
 import { addon, useBackend } from '../lib/native.ts';
+import { thrown } from './errors.ts';
 import { merged } from './merged.ts';
 import { flags, makers } from './optimizers.ts';
 import { backends, random, words, type Random } from './random.ts';
+import { Heir } from './refusals/scene.ts';
+import { constructed } from './refusals/slices.ts';
 
 const types = [Float32Array, Float64Array];
 const shapes = [[9, 5], [7], [4, 2, 3], [3]];
@@ -199,3 +203,120 @@ function stepped(optimizer: Optimizer, gradient: Gradient, shape: readonly numbe
   v.dispose();
   return hashes;
 }
+
+describe('IndexedSlices', () => {
+  for (const [name, parts, code, message] of constructed)
+    it(`refuses ${name}`, () => {
+      const error = thrown(() => new IndexedSlices(...(parts as ConstructorParameters<typeof IndexedSlices>)));
+      assert.equal(error?.code, code, String(error));
+      assert.match(String(error?.message), message);
+    });
+
+  it('keeps typed arrays, copies lists, and shows its parts', () => {
+    const [values, indices, shape] = [Float32Array.of(1, 2), [1, 0], [2]];
+    const slices = new IndexedSlices(values, indices, shape);
+    assert.strictEqual(slices.values, values);
+    indices[0] = shape[0] = 7;
+    assert.deepEqual([slices.indices, slices.dense_shape], [[1, 0], [2]]);
+    assert.throws(() => ((slices.dense_shape as number[])[0] = 3), TypeError);
+  });
+
+  const table = () => new Variable(new Float32Array(6), { shape: [3, 2], name: 'table' });
+  const slices = () => new IndexedSlices([1, 2, 3, 4, 10, 20], [2, 0, 2], [3, 2]);
+  const expected = [-3, -4, 0, 0, -11, -22];
+  const ways: Readonly<Record<string, (sgd: SGD, v: Variable) => unknown>> = {
+    apply: (sgd, v) => sgd.apply([slices()], [v]),
+    apply_async: (sgd, v) => sgd.apply_async([slices()], [v]),
+    apply_gradients: (sgd, v) => sgd.apply_gradients([[slices(), v]]),
+    minimize: (sgd, v) => sgd.minimize(0, [v], { gradient: () => [slices()] }),
+    update: (sgd, v) => sgd.update({ table: v }, { table: slices() }),
+    update_step: (sgd, v) => (sgd.build([v]), sgd.update_step(slices(), v)),
+    stateless_apply: (sgd, v) => {
+      sgd.build([v]);
+      const [values] = sgd.stateless_apply(sgd.variables, [slices()], [v]);
+      assert.deepEqual([...v.value], [0, 0, 0, 0, 0, 0]);
+      v.assign(values[0] as Float32Array);
+    },
+    'apply on an array': (sgd, v) => {
+      const plain = new Float32Array(6);
+      sgd.apply([slices()], [plain]);
+      v.assign(plain);
+    },
+  };
+  for (const [name, step] of Object.entries(ways))
+    it(`goes into ${name}`, async () => {
+      const v = table();
+      await step(new SGD({ learning_rate: 1 }), v);
+      assert.deepEqual([...v.value], expected);
+    });
+
+  it('is taken at the call of apply_async, also while a step runs', async () => {
+    for (const make of [() => new SGD({ learning_rate: 1 }), () => new Heir(), () => new Adam()]) {
+      const [sync, async] = [table(), table()];
+      const [a, b] = [make(), make()];
+      const [values, indices] = [new Float32Array(4), new Int32Array(2)];
+      const given = new IndexedSlices(values, indices, [3, 2]);
+      const steps = [];
+      for (let t = 0; t < 6; t++) {
+        values.forEach((_, i) => (values[i] = t + i));
+        indices.set([t % 3, (t + 1) % 3]);
+        a.apply([given], [sync]);
+        steps.push(b.apply_async([given], [async]));
+        values.fill(NaN);
+        indices.fill(9);
+        if (t % 2 === 1) await Promise.all(steps);
+      }
+      assert.deepEqual([...async.value], [...sync.value]);
+    }
+  });
+
+  it('may be of no rows, rows of no elements, and one gradient of two variables', () => {
+    const [none, empty, one, two] = [
+      new Variable(new Float32Array(0), { shape: [0, 3] }),
+      new Variable(new Float32Array(0), { shape: [3, 0] }),
+      table(),
+      table(),
+    ];
+    const both = slices();
+    const gradients = [new IndexedSlices([], [], [0, 3]), new IndexedSlices([], [1, 1], [3, 0]), both, both];
+    for (const flag of [{}, { global_clipnorm: 1000 }, { momentum: 0.5 }]) {
+      for (const v of [one, two]) v.assign([0, 0, 0, 0, 0, 0]);
+      new SGD({ learning_rate: 1, ...flag }).apply(gradients, [none, empty, one, two]);
+      for (const v of [one, two]) assert.deepEqual([...v.value], expected);
+    }
+  });
+
+  it('is a gradient of zeros without slices: momentum moves on', () => {
+    const v = table();
+    const sgd = new SGD({ learning_rate: 1, momentum: 0.5 });
+    sgd.apply([slices()], [v]);
+    sgd.apply([new IndexedSlices([], [], [3, 2])]);
+    assert.deepEqual(
+      [...v.value],
+      expected.map((x) => 1.5 * x),
+    );
+  });
+
+  it('of many sets of variables keeps no more programs than it says, and every step is right', () => {
+    const variables = Array.from({ length: 6 }, table);
+    const sgd = new SGD({ learning_rate: 1 });
+    for (let set = 1; set < 64; set++)
+      sgd.apply(
+        variables.map((_, i) => ((set >> i) & 1 ? slices() : null)),
+        variables,
+      );
+    variables.forEach((v) =>
+      assert.deepEqual(
+        [...v.value],
+        expected.map((x) => x * 32), // half of the sets have it
+      ),
+    );
+  });
+
+  it('sums slices of a row in their order, as float32 rounds them, and flushes denormals', () => {
+    const v = new Variable([0, 0, 0]);
+    const values = Float32Array.of(1, 2 ** 24, 1, 1e-38, -1.0000001e-38, 3e-39);
+    new SGD({ learning_rate: 1 }).apply([new IndexedSlices(values, [0, 0, 0, 1, 1, 2], [3])], [v]);
+    assert.deepEqual([...v.value].map(Math.abs), [2 ** 24, 0, 0]);
+  });
+});

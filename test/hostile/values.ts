@@ -1,7 +1,7 @@
 // The kinds of argument that a hostile caller passes where a gradient, a variable or numbers are expected.
 import vm from 'node:vm';
 
-import { allocate, Variable } from '../../lib/index.ts';
+import { allocate, IndexedSlices, Variable } from '../../lib/index.ts';
 import { wildNumber } from '../random.ts';
 import { detach, type World } from './world.ts';
 
@@ -43,6 +43,25 @@ export const kinds: Readonly<Record<string, Kind>> = {
   list: (world, length) => Array.from({ length }, () => world.next()),
   variable: (world, length, double) => new Variable(world.numbers(length, double)),
   null: () => null,
+  slices: (world, length, double) => {
+    const indices = Array.from({ length: world.int(2 * length + 1) }, () => world.int(length));
+    const values = world.remember(world.numbers(indices.length, double));
+    return new IndexedSlices(values, world.chance(0.5) ? Uint32Array.from(indices) : indices, [length]);
+  },
+  'bad slices': (world, length, double) => {
+    const index = () => world.pick([0, 0, 0, length, -1, 0.5, NaN, 2 ** 32, 2 ** 53]);
+    const indices = Array.from({ length: world.int(4) }, index);
+    const values = world.numbers(indices.length + (world.chance(0.2) ? 1 : 0), double);
+    return new IndexedSlices(values, world.chance(0.5) ? Int32Array.from(indices) : indices, [length + world.int(2)]);
+  },
+  'slices that change': (world, length, double) => {
+    const [values, indices] = [world.remember(world.numbers(2, double)), new Int32Array(new SharedArrayBuffer(8))];
+    return new (class extends IndexedSlices {
+      override get values(): never {
+        return world.treacherous([]) as never;
+      }
+    })(values, treacherousList(world, [...indices]) as number[], [length]);
+  },
   allocated: (world, length, double) => world.remember(allocate(length, double ? 'float64' : 'float32')),
   detached: (world, length, double) => {
     const array = world.numbers(length, double);

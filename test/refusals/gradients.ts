@@ -2,6 +2,7 @@
 import { runInNewContext } from 'node:vm';
 
 import { Variable } from '../../lib/index.ts';
+import { stepped } from './slices.ts';
 import { detached, resizable, type Row as RowOf, type Scene } from './scene.ts';
 
 /** A gradient of the bias. */
@@ -90,6 +91,7 @@ export const rows: readonly Row[] = [
   wrongKind('a function', () => 1, /a function/),
   wrongKind('a symbol', Symbol('g'), /a symbol/),
   wrongKind('a promise', Promise.resolve(1), /an object/),
+  ...stepped.map(([name, ...row]) => kernelGradient(`slices with ${name}`, ...row)),
   ['no gradient at all', () => [[null, null]], 'ERR_OPT_NO_GRADIENT', /a gradient for at least one variable, got none/],
   ['an unknown variable', () => [[[1]], [new Variable([1])]], 'ERR_OPT_UNKNOWN_VARIABLE', /built with, got "variable/],
   ['an unknown array', () => [[[1]], [new Float32Array(1)]], 'ERR_OPT_UNKNOWN_VARIABLE', /got a Float32Array/],
