@@ -29,6 +29,7 @@ const digest = ({ buffer, byteOffset, byteLength }: ArrayBufferView): string =>
 const configs: readonly [string, object][] = [
   ['SGD', { momentum: 0.9 }],
   ['Adam', { global_clipnorm: 0.5, weight_decay: 0.1 }],
+  ['Lamb', { global_clipnorm: 0.5, weight_decay: 0.1 }],
   [
     'Nadam',
     { clipnorm: 0.5, use_ema: true, ema_overwrite_frequency: 2, gradient_accumulation_steps: 2, loss_scale_factor: 3 },

@@ -9,18 +9,10 @@ import { assert } from 'chai';
 
 import { allocate, IndexedSlices, memory, Muon, Nadam, SGD, Variable } from '../lib/index.ts';
 import { addon } from '../lib/native.ts';
+import { settle } from './settle.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const megabyte = 2 ** 20;
-const collect = (globalThis as { gc?: () => void }).gc ?? (() => undefined);
-
-/** Lets finalizers run. */
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < 5; turn++) {
-    collect();
-    await new Promise(setImmediate);
-  }
-}
 
 describe('library memory', () => {
   beforeEach(settle);
