@@ -8,7 +8,7 @@
 #pragma once
 #include "rule.h"
 
-struct Lamb {
+struct Lamb : DividesByScalars {
   static constexpr Text name = "lamb";
   static constexpr Whole whole = kTrustRatio;
   static constexpr auto slots = names("momentum", "velocity");
@@ -16,12 +16,18 @@ struct Lamb {
                                         "one_minus_beta_2_power", "epsilon", "learning_rate");
   template <class T>
   struct Scalars {
-    T one_minus_beta_1, one_minus_beta_2, one_minus_beta_1_power, one_minus_beta_2_power, epsilon, learning_rate;
+    T one_minus_beta_1, one_minus_beta_2;
+    Divisor<T> one_minus_beta_1_power, one_minus_beta_2_power;
+    T epsilon, learning_rate;
   };
   template <class T>
-  RULE static void update(T& d, T g, T& m, T& v, const Scalars<T>& k) {
+  RULE static void moments(T g, T& m, T& v, const Scalars<T>& k) {
     m = m + (g - m) * k.one_minus_beta_1;
     v = v + (g * g - v) * k.one_minus_beta_2;
-    d = m / k.one_minus_beta_1_power / (squareRoot(v / k.one_minus_beta_2_power) + k.epsilon);
+  }
+  template <bool kQuick, class T>
+  RULE static void step(T& d, T, T m, T v, const Scalars<T>& k) {
+    d = divide<kQuick>(m, k.one_minus_beta_1_power) /
+        (squareRoot(divide<kQuick>(v, k.one_minus_beta_2_power)) + k.epsilon);
   }
 };
