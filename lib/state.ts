@@ -139,9 +139,7 @@ export class State {
       this.slots = blocks.flatMap(({ rows }) => rows.flat()).filter((slot) => slot !== undefined);
       this.#directions = this.variables.map((v, i) => {
         const rule = this.#rules[i];
-        return rule !== undefined && ruleNamed(rule).info.directed
-          ? make(v, 'direction', places.accumulator)
-          : undefined;
+        return rule !== undefined && ruleNamed(rule).info.directed ? make(v, 'direction', places.direction) : undefined;
       });
       this.#prepared = layout.custom ? own('prepared', places.gradient) : [];
       this.#slots = new Map<string, readonly (Variable | undefined)[]>([

@@ -33,6 +33,7 @@ export const places = {
   gradient: kApart,
   average: 2 * kApart,
   accumulator: 3 * kApart,
+  direction: 7 * kApart, // where no rule that has a direction has a slot
   slot: (i: number): number => kApart * (4 + (i % 4)),
 } as const;
 

@@ -174,7 +174,7 @@ Pass descentOf(Pass& directed) {
     Tensor& tensor = directed.tensors[t];
     const Source direction{directed.further[t].direction};
     Tensor descending = tensor;
-    descending.storage[1] = kPlain;
+    for (Storage& storage : descending.storage) storage = kPlain;
     for (void*& slot : descending.slots) slot = nullptr;
     descent.add(descending, {directed.sources[t][0], direction}, directed.needs[t]);
     tensor.p = direction.memory->data;
