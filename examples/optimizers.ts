@@ -20,6 +20,7 @@ const settings: Readonly<Record<string, Setting>> = {
   adamw: { rate: 0.01, schedule: kSchedule },
   ftrl: { rate: 0.1, schedule: 'constant' },
   lion: { rate: 0.001, schedule: kSchedule },
+  muon: { rate: 0.03, schedule: kSchedule },
   nadam: { rate: 0.01, schedule: kSchedule },
   rmsprop: { rate: 0.01, schedule: kSchedule },
   schedulefreeadamw: { rate: 0.01, schedule: 'constant' },

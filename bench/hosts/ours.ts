@@ -23,11 +23,14 @@ function fresh(task: Task, mode: string): Made {
   const Optimizer = (library as unknown as Readonly<Record<string, Class | undefined>>)[task.className ?? ''];
   if (Optimizer === undefined) throw new Error(`the library has no ${task.className}`);
   const optimizer = new Optimizer(mode === 'without' ? task.plain : task.options);
-  const lengths = mode === 'flat' ? [totalOf(task.shapes)] : task.shapes.map(elementsOf);
+  const shapes = mode === 'flat' ? [[totalOf(task.shapes)]] : task.shapes;
+  const lengths = shapes.map(elementsOf);
   const values = lengths.map(gradientOf);
   const narrow = mode === 'without' ? null : task.gradients;
   const given = (narrow === null ? values : values.map((one) => narrowed(one, narrow))) as library.Gradient[];
-  const variables = lengths.map(variableOf).map((data) => (mode === 'arrays' ? data : new library.Variable(data)));
+  const variables = lengths.map(variableOf).map((data, i) => {
+    return mode === 'arrays' ? data : new library.Variable(data, { shape: shapes[i] });
+  });
   optimizer.build(variables);
   if (mode === 'arrays' || narrow !== null) return { optimizer, variables, gradients: given };
   variables.forEach((variable, i) => (variable as library.Variable).gradient.set(values[i] as Float32Array));

@@ -21,7 +21,37 @@ CLASSES = {
 NAMES = {"learning_rate": "lr", "epsilon": "eps"}
 
 
+class NewtonSchulz(torch.optim.Optimizer):
+    """Muon in the dtype of its parameters."""
+
+    def __init__(self, parameters: list[torch.Tensor], lr: float, momentum: float) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                m = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                m.mul_(group["momentum"]).add_(p.grad)
+                x = p.grad + group["momentum"] * m
+                x = x / (x.norm() + 1e-7)
+                for _ in range(5):
+                    a = x @ x.T
+                    b = torch.addmm(a, a, a, beta=-4.775, alpha=2.0315)
+                    x = torch.addmm(x, b, x, beta=3.4445)
+                p.sub_(x, alpha=group["lr"] * max(p.shape) ** 0.5 * 0.2)
+
+
+def muon_of(task: Task, parameters: list[torch.Tensor], mode: str) -> torch.optim.Optimizer:
+    options = {"lr": task["plain"]["learning_rate"], "momentum": task["plain"]["momentum"]}
+    if mode == "newton_schulz":
+        return NewtonSchulz(parameters, **options)
+    return torch.optim.Muon(parameters, **options, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+
+
 def optimizer_of(task: Task, parameters: list[torch.Tensor], mode: str) -> torch.optim.Optimizer:
+    if task["rule"] == "muon":
+        return muon_of(task, parameters, mode)
     kind = CLASSES[task["rule"]]
     options = {NAMES.get(name, name): value for name, value in task["plain"].items()}
     if "beta_1" in options:

@@ -10,7 +10,7 @@ export interface Described {
 
 /** Values to try, of which a descriptor chooses: each is seen within six steps. */
 const candidates: readonly unknown[] = [true, false, 0.5, 0, 1, -1, 2, 'mine'];
-/** In their place, for options that count steps, and for those of schedules that must not make rates of 0 or infinity. */
+/** In their place, for options that count steps, and for those that must not make rates of 0 or infinity. */
 const telling: Readonly<Record<string, readonly unknown[]>> = {
   alpha: [0.5, 1, 2],
   boundaries: [
@@ -21,10 +21,17 @@ const telling: Readonly<Record<string, readonly unknown[]>> = {
   decay_steps: [4, 2.5],
   ema_overwrite_frequency: [2, 3],
   end_learning_rate: [0.01],
+  exclude_layers: [['kernel'], ['den.e/']],
   first_decay_steps: [2.5, 4],
   gradient_accumulation_steps: [2, 3],
   initial_learning_rate: [0.25, 1],
   loss_scale_factor: [1024, 0.3],
+  momentum: [0.5, 0, 0.9],
+  // such that five iterations stay finite
+  muon_a: [3, 2.5],
+  muon_b: [-3.5, -4],
+  muon_c: [1.5, 2],
+  ns_steps: [2, 3, 0],
   power: [0.5, 0, 2],
   t_mul: [1.5, 1],
   values: [
