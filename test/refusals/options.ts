@@ -132,7 +132,9 @@ export const own: Readonly<Record<string, readonly OptionsRow[]>> = {
     ...number('adam_beta_1', outside),
     ...number('adam_beta_2', outside),
     ...epsilon,
-    ...['muon_a', 'muon_b', 'muon_c', 'adam_lr_ratio', 'momentum'].flatMap((name) => number(name)),
+    ...['muon_a', 'muon_b', 'muon_c', 'adam_lr_ratio', 'momentum', 'adam_weight_decay', 'rms_rate'].flatMap((name) =>
+      number(name),
+    ),
     ...number('ns_steps', [-1, 1.5]),
     ...['nesterov', 'exclude_embeddings'].flatMap(flag),
     ['a layer that is no list', { exclude_layers: 'output' }, wrongKind, /regular expressions, .* got "output"/],
