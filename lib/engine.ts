@@ -3,14 +3,15 @@
 import { arithmeticsWith, type Arithmetic } from './arithmetic.ts';
 import type { AnyArray, FloatArray } from './arrays.ts';
 import type { Fields } from './configurable.ts';
-import { describe, stateError, typeError } from './errors.ts';
+import { describe, typeError } from './errors.ts';
 import { gatherGradients, nothingGathered, type Gathered, type Gradient } from './gradients.ts';
-import type { Dtype } from './native.ts';
+import type { Memory } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
+import type { Given, Parts } from './parts.ts';
 import type { Program } from './pass.ts';
 import { rememberedPower } from './powers.ts';
-import { StepQueue } from './queue.ts';
 import type { Rows } from './rows.ts';
+import { isEmpty, Runner, type Averaged, type Told } from './runner.ts';
 import { Snapshot } from './snapshot.ts';
 import { nothingStaged, Staging, type Staged } from './staging.ts';
 import { State, type Layout, type Stages, type Steps } from './state.ts';
@@ -19,6 +20,7 @@ import {
   runningNumbers,
   setAccumulation,
   setAverages,
+  setUnscale,
   updatesAfter,
   updatesAt,
   type Hyper,
@@ -26,19 +28,13 @@ import {
   type Running,
   type RunningNumbers,
 } from './step.ts';
-import { scalarStorage } from './storage.ts';
 import type { Trainable } from './trainables.ts';
-import { Variable, variableOver } from './variable.ts';
+import { Variable } from './variable.ts';
 
 /** What an optimizer tells its engine. */
-export interface Driver<F extends Fields> {
-  /** Its class, for errors. */
-  readonly who: string;
-  readonly name: string;
+export interface Driver<F extends Fields> extends Told {
   readonly settings: CommonValues;
   layout(): Layout;
-  /** Its method, which an heir may have replaced. */
-  build(variables: readonly Trainable[]): void;
   /** The learning rate of the next update. */
   rate(): number;
   hyper(): Hyper<F>;
@@ -57,14 +53,17 @@ interface Numbers {
   readonly rate: number | undefined;
 }
 
-export class Engine<F extends Fields> {
-  /** Calls of apply so far. */
-  counter = 0;
-  /** L2 norm of all gradients of the last step. */
-  norm: number | null = null;
-  /** Variables of the optimizer's own, in the order of their creation. */
-  readonly tracked: Variable[] = [];
-  readonly queue = new StepQueue();
+/** What a step of a wrapper has found. */
+interface Opened {
+  readonly own: boolean;
+  /** The memories that the gradients of an asynchronous step lie in. */
+  readonly held: readonly Memory[];
+  readonly gathered: Gathered;
+  readonly gather: () => Gathered;
+  readonly end: () => void;
+}
+
+export class Engine<F extends Fields> extends Runner {
   readonly #driver: Driver<F>;
   #state: State | undefined;
   #running: RunningNumbers = { float32: NaN, float64: NaN };
@@ -79,29 +78,22 @@ export class Engine<F extends Fields> {
   readonly #before = new Snapshot(); // what a step of a class in TypeScript found,
   #trial: Snapshot | undefined; // and what stateless_apply did
   #warned = false;
-  #disposed = false;
-  #working = false; // a function of the caller's may be running,
-  #stepping = false; // which is an update_step
+  #stepping = false; // the function that is running is an update_step
 
   constructor(driver: Driver<F>) {
+    super(driver);
     this.#driver = driver;
   }
 
-  get state(): State | undefined {
+  override get state(): State | undefined {
     return this.#state;
   }
 
-  /** A number of the optimizer's as a variable. */
-  scalar(name: string, dtype: Dtype | 'int64', get: () => number, set: (x: number) => void): Variable {
-    const checked = (x: number): void => (this.checkIdle('assign'), set(x));
-    return variableOver(scalarStorage(dtype, get, checked), { shape: [], name: `${this.#driver.name}/${name}` });
-  }
-
-  build(variables: readonly Trainable[]): void {
+  override build(variables: readonly Trainable[]): void {
     this.checkOpen();
     if (this.#state !== undefined) return;
     const state = new State(variables, this.#driver.layout());
-    if (this.#state !== undefined || this.#disposed) {
+    if (this.#state !== undefined || this.isDisposed) {
       state.dispose(); // a getter in the list has built, or disposed of it
       return this.checkOpen();
     }
@@ -121,23 +113,7 @@ export class Engine<F extends Fields> {
     );
   }
 
-  /** Builds if that has not been done; returns what undoes it, as long as nothing has been stepped. */
-  #buildFor(variables: readonly Trainable[] | undefined): () => void {
-    if (this.#state !== undefined || variables === undefined) return () => {};
-    const first = this.tracked.length;
-    try {
-      this.#driver.build(variables);
-    } catch (error) {
-      this.#unbuild(first);
-      throw error;
-    }
-    const built = this.tracked.length;
-    return () => {
-      if (this.counter === 0 && !this.queue.busy) this.#unbuild(first, built);
-    };
-  }
-
-  #unbuild(first = 0, end?: number): void {
+  protected override unbuild(first = 0, end?: number): void {
     this.#dropSteps((steps) => {
       steps.program.release();
       steps.after?.release();
@@ -150,29 +126,12 @@ export class Engine<F extends Fields> {
   }
 
   /** Adds a variable of the optimizer's own. A step that adds one and fails leaves it as it was when it was added. */
-  track(variable: Variable): Variable {
-    this.tracked.push(variable);
-    if (!this.#working) return variable;
+  override track(variable: Variable): Variable {
+    super.track(variable);
+    if (!this.working) return variable;
     this.#before.add(variable);
     this.#trial?.add(variable);
     return variable;
-  }
-
-  /** Runs what adds several variables: all or none. */
-  tracking<R>(add: () => R): R {
-    const first = this.tracked.length;
-    try {
-      return add();
-    } catch (error) {
-      this.untrack(first);
-      throw error;
-    }
-  }
-
-  /** Disposes of variables of the optimizer's own, by their places. */
-  untrack(first: number, end = this.tracked.length): void {
-    for (const variable of this.tracked.splice(first, end - first))
-      if (Variable.hasMemory(variable)) variable.dispose();
   }
 
   #dropSteps(drop: (steps: Steps) => void): void {
@@ -183,25 +142,35 @@ export class Engine<F extends Fields> {
     for (const steps of made) if (steps !== undefined) drop(steps);
   }
 
-  dispose(): void {
+  override dispose(): void {
     this.checkAlone('dispose');
     this.queue.checkIdle(this.#driver.who, 'dispose');
-    this.#unbuild();
-    this.#disposed = true;
+    this.unbuild();
+    this.setDisposed();
   }
 
-  exclude(excluded: (variable: Variable) => boolean): void {
+  override rescale(): void {
+    this.#dropSteps(() => {});
+  }
+
+  override averages(method: string, variables?: readonly Trainable[]): readonly Averaged[] | undefined {
+    if (!this.#driver.settings.use_ema) return undefined;
+    const state = this.built(method);
+    return state.indicesOf(variables).map((i) => [state.variables[i], state.averages?.[i]] as unknown as Averaged);
+  }
+
+  override exclude(excluded: (variable: Variable) => boolean): void {
     this.#excluded = excluded;
     this.#dropSteps(() => {}); // a running step goes on with its own
   }
 
-  apply(gradients: readonly Gradient[] | undefined, variables: readonly Trainable[] | undefined): number {
+  override apply(gradients: readonly Gradient[] | undefined, variables: readonly Trainable[] | undefined): number {
     this.checkIdle('apply');
     if (isEmpty(gradients)) return this.counter;
-    const undo = this.#buildFor(variables);
+    const undo = this.buildFor(variables);
     const state = this.built('apply');
     try {
-      return this.#alone(() => this.#step(state, gradients, variables));
+      return this.alone(() => this.#step(state, gradients, variables));
     } catch (error) {
       undo();
       throw error;
@@ -221,8 +190,10 @@ export class Engine<F extends Fields> {
       const numbers = this.#setStages(state, steps.stages);
       state.checkIdle(); // functions of the caller's have run
       if (own) state.checkOwnGradients();
-      this.#run(state, steps, numbers, gathered.rows, own ? undefined : gather);
-      return this.#finish(state, program.arrays, own, numbers, gathered.skipped);
+      this.#run(state, steps, numbers, gathered.rows, own, gather);
+      this.#count(numbers, gathered.skipped);
+      this.#constrain(state, own ? undefined : program.arrays);
+      return this.counter;
     } finally {
       state.sparse.give(gathered.rows);
       brought.program.clear();
@@ -230,33 +201,40 @@ export class Engine<F extends Fields> {
     }
   }
 
-  /** The native call of a step; of a class in TypeScript two, around its updates. `gather` is for gradients that are brought. */
+  /** The native call of a step; of a class in TypeScript two, around its updates. `gather` says what is wrong with gradients. */
   #run(
     state: State,
     { program, after }: Steps,
     { rate }: Numbers,
     rows: readonly Rows[],
-    gather: (() => Gathered) | undefined,
-  ): void {
+    own: boolean,
+    gather: () => Gathered,
+  ): () => void {
     const undo = this.#undoOf(state, after, rate);
     try {
       this.norm = state.sparse.during(rows, program, () => program.run());
     } catch (error) {
-      state.fitting = new WeakMap();
-      state.sparse.give(gather?.().rows ?? []); // says better what is wrong with which gradient
+      this.#explain(state, own, gather);
       throw error;
     }
-    if (after === undefined) return;
+    if (after === undefined) return undo;
     try {
-      this.#updateEach(state, gather && program.arrays, rate);
+      this.#updateEach(state, own ? undefined : program.arrays, rate);
       after.run();
     } catch (error) {
       undo();
       throw error;
     }
+    return undo;
   }
 
-  async applyAsync(
+  /** A native call was refused: `gather` says better what is wrong with which gradient. */
+  #explain(state: State, own: boolean, gather: () => Gathered): void {
+    state.fitting = new WeakMap();
+    if (!own) state.sparse.give(gather().rows);
+  }
+
+  override async applyAsync(
     gradients: readonly Gradient[] | undefined,
     variables: readonly Trainable[] | undefined,
   ): Promise<number> {
@@ -264,10 +242,10 @@ export class Engine<F extends Fields> {
     this.checkAlone('apply_async');
     if (isEmpty(gradients)) return this.counter;
     this.queue.checkPlace(this.#driver.who);
-    const undo = this.#buildFor(variables);
+    const undo = this.buildFor(variables);
     const state = this.built('apply_async');
     try {
-      const staged = this.#alone(() => this.#stage(state, gradients, variables));
+      const staged = this.alone(() => this.#stage(state, { gradients, variables }));
       return await this.queue.add(() => this.#runAsync(state, staged));
     } catch (error) {
       undo();
@@ -275,13 +253,9 @@ export class Engine<F extends Fields> {
     }
   }
 
-  #stage(
-    state: State,
-    gradients: readonly Gradient[] | undefined,
-    variables: readonly Trainable[] | undefined,
-  ): Staged {
+  #stage(state: State, { gradients, variables, places }: Given): Staged {
     if (gradients !== undefined || variables !== undefined || !state.asyncSafe)
-      return this.#staging.take(this.#driver.who, state, gradients, variables);
+      return this.#staging.take(this.#driver.who, state, gradients, variables, places);
     state.checkOwnGradients();
     return nothingStaged;
   }
@@ -294,30 +268,153 @@ export class Engine<F extends Fields> {
     const steps = rows.length > 0 ? this.#sparseSteps(state, brought, rows) : brought;
     const { program } = steps;
     try {
-      const numbers = this.#alone(() => this.#setStages(state, steps.stages));
+      const numbers = this.alone(() => this.#setStages(state, steps.stages));
       state.checkIdle(); // functions of the caller's have run
       if (own) state.checkOwnGradients();
       staged.arrays.forEach((array, i) => (program.arrays[i] = array));
-      const undo = this.#undoOf(state, steps.after, numbers.rate);
-      this.norm = await state.sparse.duringAsync(rows, program, (held) =>
-        state.whileUsed(program.runAsync([...staged.held, ...held])),
-      );
-      await this.#updateAsync(state, steps, numbers, own).catch((error: unknown) => {
-        undo();
-        throw error;
-      });
-      return this.#alone(() => this.#finish(state, program.arrays, own, numbers, skipped));
+      await this.#runParts(state, steps, numbers, own, staged);
+      this.#count(numbers, skipped);
+      this.alone(() => this.#constrain(state, own ? undefined : program.arrays));
+      return this.counter;
     } finally {
       state.sparse.give(rows);
       program.clear();
     }
   }
 
+  /** `#run` off the event loop. */
+  async #runParts(
+    state: State,
+    steps: Steps,
+    numbers: Numbers,
+    own: boolean,
+    { gathered: { rows }, held }: Omit<Staged, 'arrays'>,
+  ): Promise<() => void> {
+    const { program } = steps;
+    const undo = this.#undoOf(state, steps.after, numbers.rate);
+    this.norm = await state.sparse.duringAsync(rows, program, (more) =>
+      state.whileUsed(program.runAsync([...held, ...more])),
+    );
+    await this.#updateAsync(state, steps, numbers, own).catch((error: unknown) => {
+      undo();
+      throw error;
+    });
+    return undo;
+  }
+
   /** What follows the native call of a class that steps in TypeScript. */
   async #updateAsync(state: State, { program, after }: Steps, { rate }: Numbers, own: boolean): Promise<void> {
     if (after === undefined) return;
-    this.#alone(() => this.#updateEach(state, own ? undefined : program.arrays, rate));
+    this.alone(() => this.#updateEach(state, own ? undefined : program.arrays, rate));
     await state.whileUsed(after.runAsync([]));
+  }
+
+  override begin({ gradients, variables, places }: Given, holder: object): Parts {
+    this.hold(holder);
+    const state = this.state;
+    const own = gradients === undefined && variables === undefined && state?.asyncSafe === true;
+    return this.#open(own, [], (arrays) =>
+      gatherGradients(this.#driver.who, this.built('apply'), arrays, gradients, variables, places),
+    );
+  }
+
+  override stage(given: Given, holder: object): () => Parts {
+    this.hold(holder);
+    try {
+      const staged = this.alone(() => this.#stage(this.built('apply_async'), given));
+      const place = (arrays: (AnyArray | null)[]) => {
+        staged.arrays.forEach((array, i) => (arrays[i] = array));
+        return staged.gathered;
+      };
+      return () => this.#open(staged === nothingStaged, staged.held, place);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+  }
+
+  /** Begins a step of a wrapper; `gather` puts its gradients into the arrays of the program. */
+  #open(own: boolean, held: readonly Memory[], gather: (arrays: (AnyArray | null)[]) => Gathered): Parts {
+    let end = () => this.release();
+    try {
+      const state = this.built('apply');
+      const brought = this.#steps(state, own);
+      const { arrays } = brought.program;
+      if (own) state.checkOwnGradients();
+      const gathered = own ? nothingGathered : this.alone(() => gather(arrays));
+      let steps = brought;
+      end = () => {
+        state.sparse.give(gathered.rows);
+        for (const { program } of [brought, steps]) program.clear();
+        setUnscale(steps.stages, this.#driver.settings.loss_scale_factor ?? 1);
+        this.release();
+      };
+      if (gathered.rows.length > 0) steps = this.#sparseSteps(state, brought, gathered.rows);
+      const again = (): Gathered => {
+        const found = gather(arrays);
+        return found === gathered ? nothingGathered : found; // what was staged is given back once
+      };
+      return this.#parts(state, steps, { own, held, gathered, gather: again, end });
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  #parts(state: State, steps: Steps, opened: Opened): Parts {
+    const { program, stages, after } = steps;
+    const { own, held, gathered, gather, end } = opened;
+    const { rows, skipped } = gathered;
+    const native = after === undefined;
+    const during = <R>(run: () => R): R => state.sparse.during(rows, program, run);
+    const duringAsync = <R>(run: (held: readonly Memory[]) => Promise<R>): Promise<R> =>
+      state.sparse.duringAsync(rows, program, (more) => state.whileUsed(run([...held, ...more])));
+    const check = () => this.#checkReady(state, own, gather, () => during(() => program.bind()));
+    let numbers: Numbers = { running: this.#running, rate: undefined };
+    let undo = () => {};
+    return {
+      finite: () => during(() => program.finite()),
+      finiteAsync: () => duringAsync((all) => program.finiteAsync(all)),
+      prepare: (unscale) => {
+        if (unscale !== undefined) setUnscale(stages, unscale);
+        numbers = this.alone(() => this.#setStages(state, stages));
+      },
+      custom: () => {
+        if (native) return;
+        check();
+        undo = this.alone(() => this.#run(state, steps, numbers, rows, own, gather));
+      },
+      customAsync: async () => {
+        if (native) return;
+        check();
+        undo = await this.#runParts(state, steps, numbers, own, opened);
+      },
+      check: () => {
+        if (native) check();
+      },
+      run: () => {
+        if (native) this.norm = during(() => program.run());
+      },
+      runAsync: async () => {
+        if (native) this.norm = await duringAsync((all) => program.runAsync(all));
+      },
+      undo: () => undo(),
+      count: () => this.#count(numbers, skipped),
+      constrain: () => this.alone(() => this.#constrain(state, own ? undefined : program.arrays)),
+      end,
+    };
+  }
+
+  /** Throws if a native call would, which `bind` tries; functions of the caller's have run. */
+  #checkReady(state: State, own: boolean, gather: () => Gathered, bind: () => void): void {
+    state.checkIdle();
+    if (own) state.checkOwnGradients();
+    try {
+      bind();
+    } catch (error) {
+      this.alone(() => this.#explain(state, own, gather));
+      throw error;
+    }
   }
 
   /** Notes all that a class which steps in TypeScript may write in its update; returns what writes it back. */
@@ -356,14 +453,14 @@ export class Engine<F extends Fields> {
   }
 
   /** The native update of one variable, with the numbers of the next step; nothing is counted. */
-  updateOne(gradient: Gradient, variable: Trainable, rate: number | undefined): void {
+  override updateOne(gradient: Gradient, variable: Trainable, rate: number | undefined): void {
     if (!this.#stepping) this.checkIdle('update_step');
     const state = this.built('update_step');
     const index = state.indexOf(variable);
     const { program, stages } = this.#stepsOfOne(state, index);
-    const before = this.#working;
+    const before = this.working;
     let gathered = nothingGathered;
-    this.#working = true;
+    this.working = true;
     try {
       if (this.#stepping && gradient === state.preparedOf(index)) program.arrays[index] = gradient;
       else gathered = gatherGradients(this.#driver.who, state, program.arrays, [gradient], [variable]);
@@ -373,14 +470,15 @@ export class Engine<F extends Fields> {
     } finally {
       state.sparse.give(gathered.rows);
       program.clear();
-      this.#working = before;
+      this.working = before;
     }
   }
 
   /** Runs `part`, which changes the numbers of the optimizer, and puts them back. */
-  keeping<R>(part: () => R): R {
+  override keeping<R>(part: () => R): R {
     const { counter, norm } = this;
     const running = this.#running;
+    const putBack = this.#driver.remember();
     const trial = (this.#trial = new Snapshot());
     trial.take(this.#written(this.built('stateless_apply')));
     try {
@@ -391,46 +489,12 @@ export class Engine<F extends Fields> {
       this.counter = counter;
       this.norm = norm;
       this.#running = running;
+      putBack();
     }
   }
 
-  checkOpen(): void {
-    const { who, name } = this.#driver;
-    if (this.#disposed) throw stateError('ERR_OPT_DISPOSED', `${who} "${name}" has been disposed of`);
-  }
-
-  /** Throws while a step runs, here or in another optimizer with the same variables, or a function of the caller's in one. */
-  checkIdle(method: string): void {
-    this.checkOpen();
-    this.checkAlone(method);
-    this.queue.checkIdle(this.#driver.who, method);
-    this.#state?.checkIdle();
-  }
-
-  checkAlone(method: string): void {
-    if (this.#working)
-      throw stateError(
-        'ERR_OPT_BUSY',
-        `${this.#driver.who}.${method} expects not to be called by a function in the middle of a step`,
-      );
-  }
-
-  built(method: string): State {
-    if (this.#state !== undefined) return this.#state;
-    throw stateError(
-      'ERR_OPT_NOT_BUILT',
-      `${this.#driver.who}.${method} expects build(variables) or a first apply(gradients, variables) before it`,
-    );
-  }
-
-  /** Runs a part of a step that calls functions of the caller's. */
-  #alone<R>(part: () => R): R {
-    this.#working = true;
-    try {
-      return part();
-    } finally {
-      this.#working = false;
-    }
+  override built(method: string): State {
+    return super.built(method) as State;
   }
 
   #setRunning(value: number): void {
@@ -502,22 +566,18 @@ export class Engine<F extends Fields> {
   }
 
   /** The step has happened: it counts even if a constraint throws. */
-  #finish(
-    state: State,
-    arrays: (AnyArray | null)[],
-    own: boolean,
-    { running }: Numbers,
-    skipped: readonly Variable[],
-  ): number {
+  #count({ running }: Numbers, skipped: readonly Variable[]): void {
     this.#running = running;
     if (skipped.length > 0) this.#warnOf(skipped);
     this.counter++;
-    const { variables } = state;
+  }
+
+  /** `arrays`: the gradients that were brought. */
+  #constrain({ variables }: State, arrays: readonly (AnyArray | null)[] | undefined): void {
     for (let i = 0; i < variables.length; i++) {
       const variable = variables[i] as Variable;
-      if (variable.constraint !== null && (own || arrays[i] !== null)) constrain(variable);
+      if (variable.constraint !== null && arrays?.[i] !== null) constrain(variable);
     }
-    return this.counter;
   }
 
   #warnOf(skipped: readonly Variable[]): void {
@@ -535,5 +595,3 @@ function constrain(variable: Variable): void {
   const result = variable.constraint?.(variable.value);
   if (result !== undefined) variable.assign(result);
 }
-
-const isEmpty = (list: readonly unknown[] | undefined): boolean => Array.isArray(list) && list.length === 0;

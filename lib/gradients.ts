@@ -79,7 +79,8 @@ function fittingArray(state: State, gradient: unknown, i: number, index: number,
 
 /**
  * Puts the gradients into `arrays`, by variable, null where there is none; without `gradients`, every variable's own. What it
- * took of sparse ones is to be given back to `state.sparse`.
+ * took of sparse ones is to be given back to `state.sparse`. `places`: of the gradients in the list of the caller's, where that is
+ * another.
  */
 export function gatherGradients(
   who: string,
@@ -87,6 +88,7 @@ export function gatherGradients(
   arrays: (AnyArray | null)[],
   gradients: unknown,
   variables: readonly Trainable[] | undefined,
+  places?: readonly number[],
 ): Gathered {
   const indices = state.indicesOf(variables);
   if (gradients !== undefined && !Array.isArray(gradients))
@@ -104,7 +106,8 @@ export function gatherGradients(
   try {
     indices.forEach((index, i) => {
       const variable = state.variables[index] as Variable;
-      const array = fittingArray(state, gradients === undefined ? variable.gradient : gradients[i], i, index, rows);
+      const gradient: unknown = gradients === undefined ? variable.gradient : gradients[i];
+      const array = fittingArray(state, gradient, places?.[i] ?? i, index, rows);
       arrays[index] = array;
       if (array === null) skipped.push(variable);
     });

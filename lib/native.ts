@@ -29,6 +29,8 @@ export interface TensorSpec {
   readonly variable: number;
   readonly length: number;
   readonly decay: boolean;
+  /** Whether the second source is a gradient as the caller gave it. */
+  readonly given?: boolean;
   /** Index of the array whose absence skips the tensor; null if there is none. */
   readonly needs: number | null;
   /** The variable, its gradient, and the slots in the rule's order. */
@@ -64,6 +66,12 @@ export interface Plan {
   run(arrays?: Arrays): number;
   /** The same off the event loop. `held` are the memories that the arrays lie in; `done` gets the norm. */
   runAsync(arrays: Arrays, held: readonly Memory[], done: (norm: number) => void): void;
+  /** Throws where `run` would, and does nothing. */
+  bind(arrays: Arrays): void;
+  /** Whether every gradient that the caller gave is finite. */
+  finite(arrays: Arrays): boolean;
+  /** The same off the event loop; `done` gets 1 or 0. */
+  finiteAsync(arrays: Arrays, held: readonly Memory[], done: (finite: number) => void): void;
   /** Lets go of all memory. */
   release(): void;
 }

@@ -17,7 +17,7 @@ import {
   type Options,
   type Values,
 } from './configurable.ts';
-import { Engine } from './engine.ts';
+import { Engine, type Driver } from './engine.ts';
 import { rangeError, typeError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
 import {
@@ -51,6 +51,7 @@ import {
   type Named,
   type Tape,
 } from './pairs.ts';
+import type { Runner } from './runner.ts';
 import { configOf, fromConfig, type CustomObjects } from './serialization.ts';
 import type { Initial, Layout, Slot, Trainable } from './state.ts';
 import { updatesAfter, type Hyper, type Moment, type Running } from './step.ts';
@@ -58,6 +59,9 @@ import { swapValues } from './swap.ts';
 import { checkList } from './trainables.ts';
 import { Variable, type Numbers } from './variable.ts';
 import { addTo, copyOf, exclusion, setWeights, type Exclusion, type Weight, type WeightArray } from './weights.ts';
+
+/** Names the method that makes what runs an optimizer's steps. */
+export const runs = Symbol('runs');
 
 // eslint-disable-next-line @typescript-eslint/no-unused-vars -- merged with the class, which has the parameter
 export interface Optimizer<F extends Fields = Fields> extends CommonValues {}
@@ -82,9 +86,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
   /** Its own or Keras's automatic name, the first part of the paths of its variables. */
   readonly name: string;
   readonly #who: string; // its class, for errors
-  readonly #values: Values<F>;
+  #values: Values<F>;
   readonly #callables: readonly string[]; // options that are functions of no arguments
-  readonly #engine: Engine<F>;
+  readonly #engine: Runner;
   #rate: LearningRate;
   #keys: readonly string[] | undefined; // of `update`
 
@@ -113,9 +117,48 @@ export abstract class Optimizer<F extends Fields = Fields> {
     this.name = shared.name ?? uniqueName(who);
     for (const [name, value] of Object.entries(this.#values))
       if (!['name', 'learning_rate'].includes(name) && !fields[name]?.transient)
-        Object.defineProperty(this, name, { value, enumerable: true });
-    if (!this.#custom && this.rule === undefined) throw notImplemented(who, 'update_step, as a method');
-    this.#engine = new Engine(this.#driver());
+        Object.defineProperty(this, name, { value, enumerable: true, configurable: name === 'loss_scale_factor' });
+    this.#engine = this[runs](this.#driver());
+  }
+
+  /**
+   * What runs its steps; a wrapper has something else. Asked by the constructor, when the options are there.
+   *
+   * @internal
+   */
+  protected [runs](driver: Driver<F>): Runner {
+    if (!this.#custom && this.rule === undefined) throw notImplemented(this.#who, 'update_step, as a method');
+    return new Engine(driver);
+  }
+
+  /**
+   * Whether a value is an optimizer of this package.
+   *
+   * @internal
+   */
+  static is(value: unknown): value is Optimizer {
+    return typeof value === 'object' && value !== null && #engine in value;
+  }
+
+  /**
+   * What runs the steps of an optimizer.
+   *
+   * @internal
+   */
+  static runnerOf(optimizer: Optimizer): Runner {
+    return optimizer.#engine;
+  }
+
+  /**
+   * Gives an optimizer another `loss_scale_factor`: its wrapper says what the gradients are divided by.
+   *
+   * @internal
+   */
+  static setLossScale(optimizer: Optimizer, loss_scale_factor: number | null): void {
+    optimizer.#engine.rescale(loss_scale_factor);
+    optimizer.#values = { ...optimizer.#values, loss_scale_factor };
+    const property = { value: loss_scale_factor, enumerable: true, configurable: true };
+    Object.defineProperty(optimizer, 'loss_scale_factor', property);
   }
 
   /** Whether it steps in TypeScript: also by a property that an heir's constructor sets. */
@@ -123,13 +166,17 @@ export abstract class Optimizer<F extends Fields = Fields> {
     return this.update_step !== Optimizer.prototype.update_step;
   }
 
-  #driver(): ConstructorParameters<typeof Engine<F>>[0] {
+  #driver(): Driver<F> {
     return {
       who: this.#who,
       name: this.name,
       settings: this,
       layout: () => this.#layout(),
       build: (variables) => this.build(variables),
+      remember: () => {
+        const rate = this.#rate;
+        return () => void (this.#rate = rate);
+      },
       rate: () => this.learning_rate,
       hyper: () => this.#hyper(),
       running: () => this.running,
@@ -408,16 +455,11 @@ export abstract class Optimizer<F extends Fields = Fields> {
     const who = `${this.#who}.stateless_apply`;
     this.#engine.checkIdle('stateless_apply');
     const { variables } = this.#engine.built('stateless_apply');
-    const rate = this.#rate;
     return this.#engine.keeping(() => {
-      try {
-        setWeights(who, this.variables, optimizer_variables);
-        setWeights(who, variables, trainable_variables);
-        this.apply(grads);
-        return [variables.map(copyOf), this.variables.map(copyOf)];
-      } finally {
-        this.#rate = rate;
-      }
+      setWeights(who, this.variables, optimizer_variables);
+      setWeights(who, variables, trainable_variables);
+      this.apply(grads);
+      return [variables.map(copyOf), this.variables.map(copyOf)];
     });
   }
 
@@ -534,12 +576,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws Error `ERR_OPT_NOT_BUILT`, `ERR_OPT_UNKNOWN_VARIABLE`, `ERR_OPT_DISPOSED`
    */
   finalize_variable_values(variables?: readonly Trainable[]): void {
-    this.#engine.checkIdle('finalize_variable_values');
-    if (!this.use_ema) return;
-    const state = this.#engine.built('finalize_variable_values');
-    const pairs = state
-      .indicesOf(variables)
-      .map((i) => [state.variables[i], state.averages?.[i]] as readonly [Variable, Variable]);
+    const method = 'finalize_variable_values';
+    this.#engine.checkIdle(method);
+    const pairs = this.#engine.averages(method, variables) ?? [];
     for (const variable of pairs.flat()) Variable.checkAttached(variable);
     for (const [variable, average] of pairs) variable.assign(average);
   }
@@ -555,10 +594,13 @@ export abstract class Optimizer<F extends Fields = Fields> {
   swap_ema_weights(): void {
     const method = 'swap_ema_weights';
     this.#engine.checkIdle(method);
-    if (!this.use_ema)
+    const pairs = this.#engine.averages(method);
+    if (pairs === undefined)
       throw rangeError('ERR_OPT_CONFIG_RANGE', `${this.#who}.${method} expects use_ema to be true, got false`);
-    const { variables, averages = [] } = this.#engine.built(method);
-    swapValues(variables, averages);
+    swapValues(
+      pairs.map(([variable]) => variable),
+      pairs.map(([, average]) => average),
+    );
   }
 
   /**

@@ -48,9 +48,9 @@ const neutral = {
   iteration: 0,
 };
 const controls = addon.controls as readonly (keyof typeof neutral)[];
-const [kActive, kRate, kIteration] = (['active', 'learning_rate', 'iteration'] as const).map((name) =>
-  controls.indexOf(name),
-) as [number, number, number];
+const [kActive, kUnscale, kRate, kIteration] = (['active', 'unscale', 'learning_rate', 'iteration'] as const).map(
+  (name) => controls.indexOf(name),
+) as [number, number, number, number];
 
 /** A rule over variables of one dtype. */
 export class Pass {
@@ -80,8 +80,10 @@ export class Pass {
         );
         const { length } = Variable.storageOf(variable);
         const sources = places.map(source);
+        const given = typeof gradient === 'number';
         const rows = columns === undefined ? {} : { rows: rowsOf(index), columns };
-        return { variable: index, length, decay, needs, sources, storages, ...rows, ...furtherOf(variable, directed) };
+        const further = { ...rows, ...furtherOf(variable, directed) };
+        return { variable: index, length, decay, given, needs, sources, storages, ...further };
       },
     );
     return { rule: ruleNamed(this.rule).id, dtype: dtypes.indexOf(this.dtype), tensors, half };
@@ -110,6 +112,11 @@ export class Pass {
         throw stateError('ERR_OPT_NOT_IMPLEMENTED', `rule ${this.rule} expects the scalar ${names[i]}`);
       control[controls.length + i] = value;
     }
+  }
+
+  /** Sets what the gradients are divided by from now on. */
+  unscale(by: number): void {
+    this.#control[kUnscale] = by;
   }
 
   /** Leaves it out of the next run. */
@@ -175,6 +182,23 @@ export class Program {
   runAsync(held: readonly Memory[]): Promise<number | null> {
     return new Promise((resolve) => {
       this.#plan.runAsync(this.#all(), held, (norm) => resolve(normOf(norm)));
+    });
+  }
+
+  /** Throws where `run` would, and does nothing. */
+  bind(): void {
+    this.#plan.bind(this.#all());
+  }
+
+  /** Whether every gradient, as it was given, is finite. */
+  finite(): boolean {
+    return this.#plan.finite(this.#all());
+  }
+
+  /** The same off the event loop, on arrays that lie in `held`. */
+  finiteAsync(held: readonly Memory[]): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#plan.finiteAsync(this.#all(), held, (finite) => resolve(finite === 1));
     });
   }
 

@@ -22,14 +22,20 @@ export class Staging {
   readonly #blocks: [(Block | undefined)[], (Block | undefined)[]] = [[], []];
 
   /** Takes the gradients of a step. Throws as `apply`, and `ERR_OPT_NOT_ASYNC_SAFE` if a variable is a plain array. */
-  take(who: string, state: State, gradients: unknown, variables: readonly Trainable[] | undefined): Staged {
+  take(
+    who: string,
+    state: State,
+    gradients: unknown,
+    variables: readonly Trainable[] | undefined,
+    places?: readonly number[],
+  ): Staged {
     if (!state.asyncSafe)
       throw typeError(
         'ERR_OPT_NOT_ASYNC_SAFE',
         `${who}.apply_async expects variables that own their memory, got plain arrays: use Variable, or apply`,
       );
     const given: (AnyArray | null)[] = state.variables.map(() => null);
-    const gathered = gatherGradients(who, state, given, gradients, variables);
+    const gathered = gatherGradients(who, state, given, gradients, variables, places);
     try {
       const placed = given.map((array, i) => (array === null ? undefined : this.#place(array, i, state)));
       const held = placed.flatMap((place) => (place === undefined ? [] : [place.memory]));

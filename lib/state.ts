@@ -1,25 +1,17 @@
 // What an optimizer keeps for the variables it was built with: slots in Keras's order and with Keras's names, and the
 // program of a step. Over 200 lines: one class, whose constructor and passes belong together.
-import {
-  bufferOf,
-  checkAttached,
-  checkMemory,
-  dtypeOf,
-  sizeOf,
-  spanOf,
-  type AnyArray,
-  type FloatArray,
-} from './arrays.ts';
+import { bufferOf, checkMemory, sizeOf, spanOf, type AnyArray, type FloatArray } from './arrays.ts';
 import { notImplemented } from './configurable.ts';
-import { describe, rangeError, stateError, typeError } from './errors.ts';
+import { rangeError, typeError } from './errors.ts';
 import { addon, dtypes, ruleNamed, type Dtype, type Half } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
 import { Pass, Program, type Bound } from './pass.ts';
+import { Roster } from './roster.ts';
 import { SparseGradients, type Rows } from './rows.ts';
 import { roundingOf } from './step.ts';
-import { arrayStorage, nativeStorage, placeholder, places } from './storage.ts';
-import { checkList, checkTrainables, placesOf, type Places, type Trainable } from './trainables.ts';
-import { isVariable, Variable, variableOver } from './variable.ts';
+import { nativeStorage, placeholder, places } from './storage.ts';
+import { placesOf, type Places, type Trainable } from './trainables.ts';
+import { Variable, variableOver } from './variable.ts';
 
 export type { Trainable };
 
@@ -83,36 +75,29 @@ export interface Steps {
   readonly after?: Program;
 }
 
-export class State {
-  readonly variables: readonly Variable[];
+export class State extends Roster {
   readonly averages: readonly Variable[] | undefined;
   readonly accumulators: readonly Variable[] | undefined;
   /** All slots, block by block, in the order of `optimizer.variables`. */
   readonly slots: readonly Variable[];
   /** The dtypes of its variables, and that of the optimizer's own numbers. */
   readonly dtypes: readonly Dtype[];
-  /** Whether all variables own their memory, so that a step may outlast the call. */
-  readonly asyncSafe: boolean;
   readonly #layout: Layout;
-  readonly #places: ReadonlyMap<unknown, number>;
   readonly #rules: readonly (string | undefined)[]; // of each variable
   readonly #slots: ReadonlyMap<string, readonly (Variable | undefined)[]>;
   readonly #directions: readonly (Variable | undefined)[]; // of the variables with a directed rule
   readonly #written: Places;
-  readonly #all: readonly number[];
   /** The gradients as a class that steps in TypeScript gets them; they are no state. */
   readonly #prepared: readonly Variable[];
   readonly sparse = new SparseGradients();
   /** Arrays that were found to fit as gradients. */
   fitting = new WeakMap<AnyArray, Fit>();
+  /** States that are written in the same step. */
+  #others: readonly State[] = [];
 
   constructor(trainables: unknown, layout: Layout) {
-    const list = checkTrainables(layout.who, trainables);
+    super(trainables, layout.who, layout.names);
     this.#layout = layout;
-    this.variables = list.map((trainable, i) => variableOf(trainable, i, layout.names?.[i]));
-    this.#places = new Map([...list, ...this.variables].map((trainable, i) => [trainable, i % list.length]));
-    this.asyncSafe = this.variables.every((variable) => Variable.storageOf(variable).memory !== undefined);
-    this.#all = this.variables.map((_, i) => i);
     this.#rules = this.variables.map((variable) => layout.ruleOf(variable));
     checkStateDtype(layout, this.variables, this.#rules);
     const made: Variable[] = [];
@@ -154,45 +139,9 @@ export class State {
     }
   }
 
-  /** dtype of the first variable, which Keras gives to the optimizer's own numbers. */
-  get dtype(): Dtype {
-    return (this.variables[0]?.dtype ?? 'float32') as Dtype;
-  }
-
   /** Everything it has allocated. */
   get owned(): readonly Variable[] {
     return [...(this.averages ?? []), ...(this.accumulators ?? []), ...this.slots];
-  }
-
-  /** The index of a variable it was built with, whichever way it is given. */
-  indexOf(trainable: unknown): number {
-    const index = this.#places.get(trainable);
-    if (index !== undefined) return index;
-    const what = isVariable(trainable) ? `"${trainable.path}"` : describe(trainable);
-    throw stateError(
-      'ERR_OPT_UNKNOWN_VARIABLE',
-      `${this.#layout.who} expects variables that it was built with, got ${what}: build a new optimizer for other variables`,
-    );
-  }
-
-  /** The variable of what it was built with. */
-  find(trainable: unknown): Variable | undefined {
-    const index = this.#places.get(trainable);
-    return index === undefined ? undefined : this.variables[index];
-  }
-
-  /** The indices of distinct variables; all of them for undefined. */
-  indicesOf(trainables: readonly unknown[] | undefined): readonly number[] {
-    if (trainables === undefined) return this.#all;
-    checkList(this.#layout.who, trainables);
-    const indices = trainables.map((trainable) => this.indexOf(trainable));
-    if (new Set(indices).size === indices.length) return indices;
-    throw rangeError('ERR_OPT_ALIAS', `${this.#layout.who} expects each variable once, got one twice`);
-  }
-
-  /** Throws if an asynchronous step uses a variable. */
-  checkIdle(): void {
-    Variable.checkIdle(this.variables);
   }
 
   /** Throws unless the memory of every variable is still there, and no asynchronous step uses it: after code of the caller's. */
@@ -227,14 +176,20 @@ export class State {
 
   /** Refuses a gradient that lies in memory which a step writes. */
   checkGradientApart(gradient: AnyArray, i: number): void {
-    const places = this.#written.get(bufferOf(gradient));
-    if (places === undefined) return;
+    const places = [this, ...this.#others].flatMap((state) => state.#written.get(bufferOf(gradient)) ?? []);
+    if (places.length === 0) return;
     const { begin, end } = spanOf(gradient);
     if (places.some((place) => begin < place.end && place.begin < end))
       throw rangeError(
         'ERR_OPT_ALIAS',
         `gradients[${i}] overlaps a variable or its state in memory, which a step writes`,
       );
+  }
+
+  /** Says which other states are written in the same step: no gradient may lie in them either. */
+  stepWith(others: readonly State[]): void {
+    this.#others = others;
+    this.fitting = new WeakMap();
   }
 
   /** How Uint16Arrays among the gradients are read; null: not at all. */
@@ -369,13 +324,6 @@ function fill(slot: Variable, initial: number | 'variable', variable: Variable):
   if (initial === 0) return;
   const storage = Variable.storageOf(slot);
   storage.write(initial === 'variable' ? variable.value : new Float64Array(storage.length).fill(initial));
-}
-
-function variableOf(trainable: Trainable, i: number, name: string | undefined): Variable {
-  if (isVariable(trainable)) return trainable;
-  checkAttached(`variables[${i}]`, trainable); // a getter in the list may have taken it away
-  addon.useHugePages(trainable);
-  return variableOver(arrayStorage(trainable, dtypeOf(trainable) as Dtype), name === undefined ? {} : { name });
 }
 
 function checkStateDtype(

@@ -69,6 +69,11 @@ export function configureStages(
     });
 }
 
+/** Sets what the gradients of the next steps are divided by, as they come. */
+export function setUnscale({ accumulate, update }: Stages, by: number): void {
+  for (const pass of accumulate.length > 0 ? accumulate : update) pass.unscale(by);
+}
+
 /** Whether call number `counter` of apply, from 0, updates the variables. */
 export const updatesAt = (counter: number, { gradient_accumulation_steps: n }: CommonValues): boolean =>
   !n || (counter + 1) % n === 0;

@@ -15,7 +15,7 @@ export function checkList(who: string, list: unknown): asserts list is readonly 
 export function checkTrainables(who: string, list: unknown): Trainable[] {
   checkList(who, list);
   const trainables = Array.from(list, (value, i) => {
-    const trainable = isVariable(value) ? Variable.isTrainable(value) : dtypeOf(value) !== undefined;
+    const trainable = isVariable(value) ? isTrained(value) : dtypeOf(value) !== undefined;
     if (trainable && !isVariable(value)) checkMemory(`variables[${i}]`, value as FloatArray, true);
     if (trainable) return value as Trainable;
     throw typeError(
@@ -26,6 +26,10 @@ export function checkTrainables(who: string, list: unknown): Trainable[] {
   checkApart(trainables);
   return trainables;
 }
+
+/** Memory of the library, or an array of the caller's that another optimizer made a variable of. */
+const isTrained = (variable: Variable): boolean =>
+  Variable.isTrainable(variable) || Variable.storageOf(variable).array !== undefined;
 
 interface Place {
   readonly i: number;

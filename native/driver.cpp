@@ -30,7 +30,7 @@ std::unique_ptr<AsyncStep> Driver::next() {
 
 void Driver::drive() noexcept {
   while (std::unique_ptr<AsyncStep> step = next()) {
-    step->norm = step->plan->run();
+    step->result = step->checks ? double(step->plan->finite()) : step->plan->run();
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       running_.reset();

@@ -14,7 +14,8 @@
 struct AsyncStep {
   std::shared_ptr<Plan> plan;
   std::vector<SharedMemory> held;  // what the gradients lie in
-  double norm = -1;
+  bool checks = false;             // only whether the gradients are finite
+  double result = -1;              // the norm; of a check 1 or 0
 };
 
 class Driver {

@@ -9,6 +9,8 @@ struct Kernels {
   using Update = void (*)(const Tensor& tensor, size_t begin, size_t length, const Control& control);
   // Sum of squares of the elements begin .. begin + length of g / unscale; length <= kBlock.
   using SumOfSquares = double (*)(const Tensor& tensor, size_t begin, size_t length, double unscale);
+  // Whether the elements begin .. begin + length of g are numbers: neither NaN nor infinite.
+  using Finite = bool (*)(const Tensor& tensor, size_t begin, size_t length);
 
   // The same of the variable, as the weight decay leaves it; nothing is written.
   using SumOfDecayed = double (*)(const Tensor& tensor, size_t begin, size_t length, const Control& control);
@@ -24,4 +26,5 @@ struct Kernels {
   AddFactors addFactors[kDtypes];
   DivideByFactors divideByFactors[kDtypes];
   AddTile addTile[kDtypes];
+  Finite finite[kDtypes];
 };

@@ -174,6 +174,7 @@ Pass descentOf(Pass& directed) {
     Tensor& tensor = directed.tensors[t];
     const Source direction{directed.further[t].direction};
     Tensor descending = tensor;
+    descending.given = false;
     for (Storage& storage : descending.storage) storage = kPlain;
     for (void*& slot : descending.slots) slot = nullptr;
     descent.add(descending, {directed.sources[t][0], direction}, directed.needs[t]);
@@ -452,4 +453,31 @@ double Plan::run() {
   const double norm = clip();
   runPasses({clipping, passes_.size()});
   return norm;
+}
+
+// The order does not matter: threads stop when one of them has found a number that is not finite.
+void Plan::checkFinite(const Group& group) {
+  for (const size_t i : group.passes) {
+    const Pass& pass = passes_[i];
+    const auto check = [&](const Tensor& tensor, size_t begin, size_t length) {
+      if (!tensor.given || tensor.skip || !finite_.load(std::memory_order_relaxed)) return;
+      if (!kernels_.finite[pass.dtype](tensor, begin, length)) finite_.store(false, std::memory_order_relaxed);
+    };
+    const auto given = [](const Tensor& tensor) { return tensor.given; };
+    if (std::none_of(pass.tensors.begin(), pass.tensors.end(), given)) continue;
+    if (!pass.sparse())
+      forChunks(group, [&](const Chunk& chunk) { check(pass.tensors[chunk.tensor], chunk.begin, chunk.length); });
+    for (size_t t = 0; t < pass.rows.size(); ++t) {
+      const size_t elements = pass.rows[t].elements();
+      forPieces(pass.dtype, (elements + kChunk - 1) / kChunk, elements, [&](size_t piece) {
+        check(pass.tensors[t], piece * kChunk, std::min(kChunk, elements - piece * kChunk));
+      });
+    }
+  }
+}
+
+bool Plan::finite() {
+  finite_.store(true, std::memory_order_relaxed);
+  for (const Group& group : groups_) checkFinite(group);
+  return finite_.load(std::memory_order_relaxed);
 }

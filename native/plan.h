@@ -86,6 +86,8 @@ class Plan {
   // Runs the active passes in order, on the pool's threads where they are large. Returns the L2 norm of all clipped
   // gradients together, or a negative number if no norm was asked for.
   double run();
+  // Whether every gradient of the caller's, as it was given, is finite. Writes nothing.
+  bool finite();
   // Makes a running plan stop soon, half done: only for an environment that is going away.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
@@ -110,6 +112,7 @@ class Plan {
   double clip();
   // Gives each pass its control, and a directed one the pass that descends, with a control of the plan's own.
   void addPasses(std::vector<Pass> passes);
+  void checkFinite(const Group& group);
   void group(size_t pass);
   void findAverage(size_t pass);
   void setDescents();
@@ -126,4 +129,5 @@ class Plan {
   SharedMemory control_;
   SharedMemory workspace_;  // of the directed passes, one tensor after the other
   std::atomic<bool> cancelled_{false};
+  std::atomic<bool> finite_{true};  // as far as it is known
 };

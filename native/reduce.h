@@ -52,6 +52,14 @@ struct Squares {
   RULE double fold() { return foldLanes(lanes, kLanes); }
 };
 
+// Whether all are finite. Element by element: of finite numbers a sum of squares can overflow.
+template <class T>
+RULE bool areFinite(const T* __restrict g, size_t length) {
+  uint32_t others = 0;
+  for (size_t i = 0; i < length; ++i) others |= uint32_t(!(g[i] - g[i] == T(0)));
+  return others == 0;
+}
+
 // Folds sums[0..count) pairwise by index, in place; an odd one out moves up as it is.
 RULE double foldPairwise(double* sums, size_t count) {
   if (count == 0) return 0;

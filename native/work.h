@@ -48,6 +48,7 @@ struct Tensor {
   void* average;                    // of p, updated in the same loop; null: there is none
   const double* averaging;          // scalars of the rule Average
   uint32_t variable;                // index in the optimizer's list: the order in which norms are added
+  bool given;                       // g is a gradient as the caller gave it
   bool decay;
   bool skip;                        // nothing happens to it in this step
 };

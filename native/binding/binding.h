@@ -13,7 +13,7 @@ class Environment {
  public:
   explicit Environment(Napi::Env env);
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
-  // Runs a step off the event loop, then calls done(norm). `plan` stays alive until then.
+  // Runs a step off the event loop, then calls done(its result). `plan` stays alive until then.
   void start(std::unique_ptr<AsyncStep> step, Napi::Object plan, Napi::Function done);
 
  private:
@@ -44,7 +44,7 @@ class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
   Napi::Reference<Napi::ArrayBuffer> buffer_;
 };
 
-// newPlan(backend index, passes, number of variables, memory of the controls): { run, runAsync, release }.
+// newPlan(backend index, passes, number of variables, memory of the controls): { bind, run, runAsync, finite, finiteAsync, release }.
 Napi::Value newPlan(const Napi::CallbackInfo& info);
 
 // mergeRows(values, indices, rows, columns, sums, merged, keys): the number of rows, or -1 - i if index i is none of `rows`.

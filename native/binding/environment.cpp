@@ -58,10 +58,10 @@ void Environment::finish(napi_env env, napi_value, void* context, void* data) {
   step->plan.reset();  // no longer running
   napi_handle_scope scope;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  napi_value norm, receiver, done, result;
-  if (napi_create_double(env, step->norm, &norm) == napi_ok && napi_get_undefined(env, &receiver) == napi_ok &&
+  napi_value answer, receiver, done, result;
+  if (napi_create_double(env, step->result, &answer) == napi_ok && napi_get_undefined(env, &receiver) == napi_ok &&
       napi_get_reference_value(env, pending.done, &done) == napi_ok && done != nullptr)
-    napi_call_function(env, receiver, done, 1, &norm, &result);
+    napi_call_function(env, receiver, done, 1, &answer, &result);
   napi_delete_reference(env, pending.plan);
   napi_delete_reference(env, pending.done);
   napi_close_handle_scope(env, scope);

@@ -97,6 +97,7 @@ Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
     Tensor tensor = {};
     tensor.length = size_t(whole(from.Get("length"), kMaxLength));
     tensor.variable = uint32_t(whole(from.Get("variable"), variables));
+    tensor.given = from.Get("given").ToBoolean();
     tensor.decay = from.Get("decay").ToBoolean();
     const std::vector<Source> sources = sourcesOf(from.Get("sources").As<Napi::Array>(), arrays);
     if (!fits(tensor, from.Get("storages"), sources, pass))
@@ -176,14 +177,28 @@ Napi::Value run(const Shared& handle, const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), handle->plan->run());
 }
 
+// bind(arrays): throws where run would.
+void bind(const Shared& handle, const Napi::CallbackInfo& info) {
+  handle->idle(info.Env());
+  handle->bind(info[0]);
+}
+
+// finite(arrays): whether the gradients are.
+Napi::Value finite(const Shared& handle, const Napi::CallbackInfo& info) {
+  bind(handle, info);
+  return Napi::Boolean::New(info.Env(), handle->plan->finite());
+}
+
 // runAsync(arrays, held, done): calls done(norm) when the step has ended. `held` are the memories that the arrays lie in.
-void runAsync(const Shared& handle, const Napi::CallbackInfo& info) {
+// finiteAsync(arrays, held, done): done(1), or done(0) where a gradient is not finite.
+void start(const Shared& handle, const Napi::CallbackInfo& info, bool checks) {
   handle->idle(info.Env());
   auto step = std::make_unique<AsyncStep>();
   const Napi::Array held = info[1].As<Napi::Array>();
   for (uint32_t i = 0; i < held.Length(); ++i) step->held.push_back(MemoryHandle::from(held.Get(i)));
   handle->bind(info[0]);
   step->plan = handle->plan;
+  step->checks = checks;
   Environment::of(info.Env()).start(std::move(step), info.This().As<Napi::Object>(), info[2].As<Napi::Function>());
 }
 
@@ -218,7 +233,10 @@ Napi::Value newPlan(const Napi::CallbackInfo& info) {
   }
   Napi::Object plan = Napi::Object::New(env);
   plan.Set("run", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { return run(handle, call); }));
-  plan.Set("runAsync", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { runAsync(handle, call); }));
+  plan.Set("runAsync", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { start(handle, call, false); }));
+  plan.Set("bind", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { bind(handle, call); }));
+  plan.Set("finite", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { return finite(handle, call); }));
+  plan.Set("finiteAsync", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { start(handle, call, true); }));
   plan.Set("release", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) {
              handle->idle(call.Env());
              handle->plan.reset();

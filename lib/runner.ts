@@ -1,0 +1,185 @@
+// What runs the steps of an optimizer: its own (engine.ts), or those of the optimizers that it wraps (wrapping.ts). Here is what
+// both have: counter, variables of the optimizer's own, the queue of asynchronous steps, and who may do what when.
+import { stateError } from './errors.ts';
+import type { Gradient } from './gradients.ts';
+import type { Dtype } from './native.ts';
+import type { Given, Parts } from './parts.ts';
+import { StepQueue } from './queue.ts';
+import type { Roster } from './roster.ts';
+import { scalarStorage } from './storage.ts';
+import type { Trainable } from './trainables.ts';
+import { Variable, variableOver } from './variable.ts';
+
+/** What an optimizer tells whatever runs its steps. */
+export interface Told {
+  /** Its class, for errors. */
+  readonly who: string;
+  readonly name: string;
+  /** Its method, which an heir may have replaced. */
+  build(variables: readonly Trainable[]): void;
+  /** What puts its own numbers back as they are now. */
+  remember(): () => void;
+}
+
+/** A variable and its average. */
+export type Averaged = readonly [variable: Variable, average: Variable];
+
+export abstract class Runner {
+  /** Calls of apply so far. */
+  counter = 0;
+  /** L2 norm of all gradients of the last step. */
+  norm: number | null = null;
+  /** Variables of the optimizer's own, in the order of their creation. */
+  readonly tracked: Variable[] = [];
+  readonly queue = new StepQueue();
+  protected working = false; // a function of the caller's may be running
+  readonly #told: Told;
+  #disposed = false;
+  #holder: object | undefined; // a wrapper in whose step this takes part,
+  #holds = 0; // or in several: one runs, one waits
+
+  constructor(told: Told) {
+    this.#told = told;
+  }
+
+  /** The variables that it was built with; undefined before that. */
+  abstract get state(): Roster | undefined;
+  abstract build(variables: readonly Trainable[]): void;
+  abstract apply(gradients: readonly Gradient[] | undefined, variables: readonly Trainable[] | undefined): number;
+  abstract applyAsync(
+    gradients: readonly Gradient[] | undefined,
+    variables: readonly Trainable[] | undefined,
+  ): Promise<number>;
+  abstract updateOne(gradient: Gradient, variable: Trainable, rate: number | undefined): void;
+  abstract exclude(excluded: (variable: Variable) => boolean): void;
+  /** Variables with their averages; undefined without `use_ema`. */
+  abstract averages(method: string, variables?: readonly Trainable[]): readonly Averaged[] | undefined;
+  /** Runs `part`, which changes the numbers of the optimizer, and puts them back. */
+  abstract keeping<R>(part: () => R): R;
+  /** Its `loss_scale_factor` changes. */
+  abstract rescale(loss_scale_factor: number | null): void;
+  abstract dispose(): void;
+  /** Begins a step of a wrapper. Throws as `apply`, with nothing changed. */
+  abstract begin(given: Given, holder: object): Parts;
+  /** The same for an asynchronous step: takes the gradients now, and begins when it is told to. */
+  abstract stage(given: Given, holder: object): () => Parts;
+  /** Undoes `build`; by places in `tracked`, what was added since. */
+  protected abstract unbuild(first?: number, end?: number): void;
+
+  /** A number of the optimizer's as a variable. */
+  scalar(name: string, dtype: Dtype | 'int64', get: () => number, set: (x: number) => void): Variable {
+    const checked = (x: number): void => (this.checkIdle('assign'), set(x));
+    return variableOver(scalarStorage(dtype, get, checked), { shape: [], name: `${this.#told.name}/${name}` });
+  }
+
+  /** Adds a variable of the optimizer's own. */
+  track(variable: Variable): Variable {
+    this.tracked.push(variable);
+    return variable;
+  }
+
+  /** Runs what adds several variables: all or none. */
+  tracking<R>(add: () => R): R {
+    const first = this.tracked.length;
+    try {
+      return add();
+    } catch (error) {
+      this.untrack(first);
+      throw error;
+    }
+  }
+
+  /** Disposes of variables of the optimizer's own, by their places. */
+  untrack(first: number, end = this.tracked.length): void {
+    for (const variable of this.tracked.splice(first, end - first))
+      if (Variable.hasMemory(variable)) variable.dispose();
+  }
+
+  /** Builds if that has not been done; returns what undoes it, as long as nothing has been stepped. */
+  buildFor(variables: readonly Trainable[] | undefined): () => void {
+    if (this.state !== undefined || variables === undefined) return () => {};
+    const first = this.tracked.length;
+    try {
+      this.#told.build(variables);
+    } catch (error) {
+      this.unbuild(first);
+      throw error;
+    }
+    const built = this.tracked.length;
+    return () => {
+      if (this.isFresh && !this.queue.busy) this.unbuild(first, built);
+    };
+  }
+
+  /** Whether nothing has been stepped. */
+  protected get isFresh(): boolean {
+    return this.counter === 0;
+  }
+
+  protected setDisposed(): void {
+    this.#disposed = true;
+  }
+
+  /** Whether it has been disposed of. */
+  protected get isDisposed(): boolean {
+    return this.#disposed;
+  }
+
+  /** Keeps all others away until `release` has been called as often. */
+  protected hold(holder: object): void {
+    if (this.#holder !== holder) this.checkIdle('apply');
+    this.checkOpen();
+    this.#holder = holder;
+    this.#holds++;
+  }
+
+  protected release(): void {
+    if (--this.#holds === 0) this.#holder = undefined;
+  }
+
+  checkOpen(): void {
+    const { who, name } = this.#told;
+    if (this.#disposed) throw stateError('ERR_OPT_DISPOSED', `${who} "${name}" has been disposed of`);
+  }
+
+  /** Throws while a step runs, here or in another optimizer with the same variables, or a function of the caller's in one. */
+  checkIdle(method: string): void {
+    this.checkOpen();
+    this.checkAlone(method);
+    this.queue.checkIdle(this.#told.who, method);
+    this.state?.checkIdle();
+  }
+
+  checkAlone(method: string): void {
+    if (this.working)
+      throw stateError(
+        'ERR_OPT_BUSY',
+        `${this.#told.who}.${method} expects not to be called by a function in the middle of a step`,
+      );
+    if (this.#holder !== undefined)
+      throw stateError(
+        'ERR_OPT_BUSY',
+        `${this.#told.who}.${method} expects no step of the optimizer that wraps it to be running: await its idle() before`,
+      );
+  }
+
+  built(method: string): Roster {
+    if (this.state !== undefined) return this.state;
+    throw stateError(
+      'ERR_OPT_NOT_BUILT',
+      `${this.#told.who}.${method} expects build(variables) or a first apply(gradients, variables) before it`,
+    );
+  }
+
+  /** Runs a part of a step that calls functions of the caller's. */
+  protected alone<R>(part: () => R): R {
+    this.working = true;
+    try {
+      return part();
+    } finally {
+      this.working = false;
+    }
+  }
+}
+
+export const isEmpty = (list: readonly unknown[] | undefined): boolean => Array.isArray(list) && list.length === 0;
