@@ -9,8 +9,11 @@ import { AdamW } from './optimizers/adamw.ts';
 import { Ftrl } from './optimizers/ftrl.ts';
 import { Lamb } from './optimizers/lamb.ts';
 import { Lion } from './optimizers/lion.ts';
+import { LossScaleOptimizer } from './optimizers/loss_scale_optimizer.ts';
+import { MultiOptimizer } from './optimizers/multi_optimizer.ts';
 import { Muon } from './optimizers/muon.ts';
 import { Nadam } from './optimizers/nadam.ts';
+import { OptimizerMap } from './optimizers/optimizer_map.ts';
 import { RMSprop } from './optimizers/rmsprop.ts';
 import { ScheduleFreeAdamW } from './optimizers/schedule_free_adamw.ts';
 import { SGD } from './optimizers/sgd.ts';
@@ -46,6 +49,9 @@ registerBuiltins('keras.optimizers', [
   Lamb,
   Adafactor,
   ScheduleFreeAdamW,
+  LossScaleOptimizer,
+  MultiOptimizer,
+  OptimizerMap,
 ]);
 registerBuiltins('keras.optimizers.schedules', [
   ExponentialDecay,
@@ -83,6 +89,7 @@ export {
   ScheduleFreeAdamW,
   SGD,
 };
+export { LossScaleOptimizer, MultiOptimizer, OptimizerMap };
 export {
   CosineDecay,
   CosineDecayRestarts,
@@ -125,6 +132,9 @@ export type {
 export type { Initializer, ListSettings, ReferenceSettings, VariableSettings } from './own_variables.ts';
 export type { GradientAndVariable, Named, Tape } from './pairs.ts';
 export type { CustomObjects, Serialized } from './serialization.ts';
+export type { LossScaleOptions } from './optimizers/loss_scale_optimizer.ts';
+export type { MultiOptions, OptimizerSelector } from './optimizers/multi_optimizer.ts';
+export type { OptimizerMapOptions } from './optimizers/optimizer_map.ts';
 export type { LearningRate } from './optimizers/common.ts';
 export type { ScaleFunction } from './schedules/cyclical_learning_rate.ts';
 export type { Trainable } from './state.ts';

@@ -5,9 +5,19 @@ import { typeError } from '../errors.ts';
 import type { Optimizer } from '../optimizer.ts';
 import { titleOf, type Logs } from './callback.ts';
 
+/** The optimizer whose rate it is: the inner one of a LossScaleOptimizer, whose own rate is not used. Throws if there are several. */
+function ratedBy(who: string, optimizer: Optimizer): Optimizer {
+  if ('inner_optimizer' in optimizer) return ratedBy(who, optimizer.inner_optimizer as Optimizer);
+  if (!('optimizers' in optimizer)) return optimizer;
+  throw typeError(
+    'ERR_OPT_CONFIG_TYPE',
+    `${who} expects an optimizer with one learning rate, got ${titleOf(optimizer)}: give the callback each of its optimizers`,
+  );
+}
+
 /** The learning rate that a callback may replace. Throws where a schedule or a function says what it is. */
 export function readRate(who: string, optimizer: Optimizer): number {
-  const held = optimizer.variables.find(({ name }) => name === 'learning_rate');
+  const held = ratedBy(who, optimizer).variables.find(({ name }) => name === 'learning_rate');
   if (held !== undefined) return held.value[0] as number;
   throw typeError(
     'ERR_OPT_CONFIG_TYPE',

@@ -1,6 +1,7 @@
 import { flag, readOptions, type Options } from '../configurable.ts';
 import { rangeError } from '../errors.ts';
 import type { Optimizer } from '../optimizer.ts';
+import { usesAverages } from '../wrapping.ts';
 import { Callback, titleOf, type Logs } from './callback.ts';
 import { checkEpoch } from './learning_rate.ts';
 
@@ -69,7 +70,7 @@ export class SwapEMAWeights extends Callback {
   }
 
   protected override check_optimizer(optimizer: Optimizer): void {
-    if (optimizer.use_ema) return;
+    if (usesAverages(optimizer)) return;
     throw rangeError(
       'ERR_OPT_CONFIG_RANGE',
       `${this.who} expects use_ema of ${titleOf(optimizer)} to be true, got false: make it with use_ema: true, or drop ${this.who}`,

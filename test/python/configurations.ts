@@ -9,6 +9,7 @@ const exported = (base: abstract new (...args: never) => unknown): ReadonlyMap<s
   new Map(
     (Object.values(library) as unknown[])
       .filter((value) => typeof value === 'function' && value.prototype instanceof base)
+      .filter((cls) => !['LossScaleOptimizer', 'MultiOptimizer'].includes((cls as Described).className)) // wrappers.ts has them
       .map((cls) => [(cls as Described).className, cls as Described]),
   );
 export const optimizers = exported(Optimizer);

@@ -1,0 +1,400 @@
+// Runs the steps of an optimizer that wraps others: it gives each of them its variables and gradients, and a step happens in all
+// of them or in none.
+import type { CommonValues } from './optimizers/common.ts';
+import { rangeError, typeError, describe } from './errors.ts';
+import type { Gradient } from './gradients.ts';
+import { Optimizer } from './optimizer.ts';
+import { together, type Given, type Parts } from './parts.ts';
+import { Roster } from './roster.ts';
+import { isEmpty, Runner, type Averaged, type Told } from './runner.ts';
+import { Snapshot } from './snapshot.ts';
+import { State } from './state.ts';
+import type { Trainable } from './trainables.ts';
+import { Variable } from './variable.ts';
+
+/** A loss scale: it divides the gradients, and says no to a step in which one of them is not finite. */
+export interface Guard {
+  scale(): number;
+  settle(finite: boolean): void;
+  /** Its variables, when the optimizer is built. */
+  create(): readonly Variable[];
+}
+
+/** What a wrapper tells. */
+export interface Wrapper extends Told {
+  layout(): { readonly names: readonly string[] | undefined };
+  readonly settings: CommonValues;
+  /** The optimizers that are known. */
+  members(): readonly Optimizer[];
+  /** The optimizer of a variable; may be a new one. */
+  memberFor(variable: Variable): Optimizer;
+  readonly guard?: Guard;
+}
+
+/** An optimizer with variables. */
+interface Member {
+  readonly optimizer: Optimizer;
+  readonly runner: Runner;
+  /** Its variables as it knows them, by their places in the roster. */
+  readonly handles: ReadonlyMap<number, Variable>;
+}
+
+export class Wrapping extends Runner {
+  readonly #wrapper: Wrapper;
+  #roster: Roster | undefined;
+  #members: readonly Member[] = [];
+  #unbuildMembers: readonly (() => void)[] = [];
+  #excluded: ((variable: Variable) => boolean) | undefined;
+  #fresh = true;
+
+  constructor(wrapper: Wrapper) {
+    super(wrapper);
+    this.#wrapper = wrapper;
+  }
+
+  override get state(): Roster | undefined {
+    return this.#roster;
+  }
+
+  protected override get isFresh(): boolean {
+    return this.#fresh;
+  }
+
+  override build(variables: readonly Trainable[]): void {
+    this.checkOpen();
+    if (this.#roster !== undefined) return;
+    this.checkAlone('build');
+    const roster = new Roster(variables, this.#wrapper.who, this.#wrapper.layout().names);
+    const undo: (() => void)[] = [];
+    try {
+      const routes = this.alone(() => this.#routes(roster));
+      this.#members = [...routes].map(([optimizer, indices]) => builtMember(optimizer, roster, indices, undo));
+    } catch (error) {
+      for (const back of undo) back();
+      throw error;
+    }
+    this.#roster = roster;
+    this.#unbuildMembers = undo;
+    keepApart(this.#members);
+    if (this.#excluded !== undefined) this.exclude(this.#excluded);
+    for (const variable of this.#wrapper.guard?.create() ?? []) this.track(variable);
+  }
+
+  /** The places of the variables of each optimizer, in the order of the optimizers. */
+  #routes(roster: Roster): ReadonlyMap<Optimizer, readonly number[]> {
+    const found = roster.variables.map((variable) => this.#wrapper.memberFor(variable));
+    const routes = new Map(this.#wrapper.members().map((optimizer) => [optimizer, [] as number[]]));
+    found.forEach((optimizer, i) => routes.get(optimizer)?.push(i));
+    if (this.#wrapper.guard !== undefined) return routes;
+    return new Map([...routes].filter(([, indices]) => indices.length > 0)); // as in Keras, the others are not built
+  }
+
+  protected override unbuild(first = 0, end?: number): void {
+    this.untrack(first, end);
+    for (const back of this.#unbuildMembers) back();
+    this.#roster = undefined;
+    this.#members = this.#unbuildMembers = [];
+  }
+
+  override rescale(loss_scale_factor: number | null): void {
+    for (const optimizer of this.wrapped) Optimizer.setLossScale(optimizer, loss_scale_factor);
+  }
+
+  override dispose(): void {
+    const runners = this.#wrapper.members().map((optimizer) => Optimizer.runnerOf(optimizer));
+    for (const runner of [this, ...runners]) {
+      runner.checkAlone('dispose');
+      runner.queue.checkIdle(this.#wrapper.who, 'dispose');
+    }
+    for (const optimizer of this.#wrapper.members()) optimizer.dispose();
+    this.untrack(0);
+    this.#roster = undefined;
+    this.#members = this.#unbuildMembers = [];
+    this.setDisposed();
+  }
+
+  override exclude(excluded: (variable: Variable) => boolean): void {
+    this.#excluded = excluded;
+    for (const optimizer of this.#wrapper.members()) Optimizer.runnerOf(optimizer).exclude(excluded);
+  }
+
+  override averages(method: string, variables?: readonly Trainable[]): readonly Averaged[] | undefined {
+    const using = this.#wrapper.members().filter((optimizer) => usesAverages(optimizer));
+    if (using.length === 0) return undefined;
+    const indices = this.built(method).indicesOf(variables);
+    return this.#members.flatMap(
+      ({ runner, handles }) =>
+        runner.averages(
+          method,
+          indices.flatMap((i) => handles.get(i) ?? []),
+        ) ?? [],
+    );
+  }
+
+  override updateOne(gradient: Gradient, variable: Trainable, rate: number | undefined): void {
+    this.checkIdle('update_step');
+    const index = this.built('update_step').indexOf(variable);
+    const { optimizer, handles } = this.#members.find((member) => member.handles.has(index)) as Member; // each has one
+    optimizer.update_step(gradient, handles.get(index) as Variable, rate);
+  }
+
+  override keeping<R>(part: () => R): R {
+    const { counter, norm } = this;
+    const [fresh, own, putBack] = [this.#fresh, new Snapshot(), this.#wrapper.remember()];
+    own.take(this.tracked.filter((variable) => Variable.hasMemory(variable)));
+    const all = this.#members.reduceRight<() => R>(
+      (inner, { runner }) =>
+        () =>
+          runner.keeping(inner),
+      part,
+    );
+    try {
+      return all();
+    } finally {
+      own.restore();
+      this.counter = counter;
+      this.norm = norm;
+      this.#fresh = fresh;
+      putBack();
+    }
+  }
+
+  /** The optimizers that it wraps. */
+  get wrapped(): readonly Optimizer[] {
+    return this.#wrapper.members();
+  }
+
+  /** Calls of apply that were steps. */
+  get #steps(): number {
+    const [member] = this.#members;
+    return this.#wrapper.guard === undefined ? this.counter : (member?.runner.counter ?? 0);
+  }
+
+  override apply(gradients: readonly Gradient[] | undefined, variables: readonly Trainable[] | undefined): number {
+    this.checkIdle('apply');
+    if (isEmpty(gradients)) return this.#steps;
+    const undo = this.buildFor(variables);
+    this.built('apply');
+    try {
+      this.alone(() => this.#step(this.#begin({ gradients, variables }, this)));
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    return this.#steps;
+  }
+
+  #step(parts: Parts): void {
+    const { guard } = this.#wrapper;
+    try {
+      if (guard !== undefined && !parts.finite()) return this.#skip(guard);
+      parts.prepare(guard?.scale());
+      try {
+        parts.custom();
+        parts.check();
+      } catch (error) {
+        parts.undo();
+        throw error;
+      }
+      parts.run();
+      this.#settle(parts);
+      parts.constrain();
+    } finally {
+      parts.end();
+    }
+  }
+
+  override async applyAsync(
+    gradients: readonly Gradient[] | undefined,
+    variables: readonly Trainable[] | undefined,
+  ): Promise<number> {
+    this.checkOpen();
+    this.checkAlone('apply_async');
+    if (isEmpty(gradients)) return this.#steps;
+    this.queue.checkPlace(this.#wrapper.who);
+    const undo = this.buildFor(variables);
+    this.built('apply_async');
+    try {
+      const begin = this.alone(() => this.#stage({ gradients, variables }, this));
+      await this.queue.add(() => this.#stepAsync(begin));
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    return this.#steps;
+  }
+
+  async #stepAsync(begin: () => Parts): Promise<void> {
+    const { guard } = this.#wrapper;
+    const parts = this.alone(begin);
+    try {
+      if (guard !== undefined && !(await parts.finiteAsync())) return this.#skip(guard);
+      this.alone(() => parts.prepare(guard?.scale()));
+      await this.#runAsync(parts);
+      this.#settle(parts);
+      this.alone(() => parts.constrain());
+    } finally {
+      parts.end();
+    }
+  }
+
+  async #runAsync(parts: Parts): Promise<void> {
+    try {
+      await parts.customAsync();
+      parts.check();
+      await parts.runAsync();
+    } catch (error) {
+      parts.undo();
+      throw error;
+    }
+  }
+
+  #skip(guard: Guard): void {
+    guard.settle(false);
+    this.norm = null;
+    this.#fresh = false;
+  }
+
+  /** The step has happened, here and in all members. */
+  #settle(parts: Parts): void {
+    parts.count();
+    this.#counted();
+  }
+
+  #counted(): void {
+    const { guard } = this.#wrapper;
+    if (guard === undefined) this.counter++;
+    else guard.settle(true);
+    const norms = this.#members.map(({ runner }) => runner.norm);
+    this.norm = norms.includes(null) ? null : Math.hypot(...(norms as number[]));
+    this.#fresh = false;
+  }
+
+  override begin(given: Given, holder: object): Parts {
+    return this.#held(holder, () => this.#nested(this.#begin(given, holder)));
+  }
+
+  override stage(given: Given, holder: object): () => Parts {
+    return this.#held(holder, () => {
+      const begin = this.#stage(given, holder);
+      return () => this.#nested(begin());
+    });
+  }
+
+  #held<R>(holder: object, part: () => R): R {
+    this.hold(holder);
+    try {
+      return this.alone(part);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+  }
+
+  /** The step of another wrapper, in which this one takes part. */
+  #nested(parts: Parts): Parts {
+    const count = () => (parts.count(), this.#counted());
+    const end = () => (parts.end(), this.release());
+    return { ...parts, count, end };
+  }
+
+  #begin(given: Given, holder: object): Parts {
+    return together(
+      collect(
+        this.#split(given).map(
+          ([runner, own]) =>
+            () =>
+              runner.begin(own, holder),
+        ),
+      ),
+    );
+  }
+
+  #stage(given: Given, holder: object): () => Parts {
+    const begins: (() => Parts)[] = [];
+    try {
+      for (const [runner, own] of this.#split(given)) begins.push(runner.stage(own, holder));
+    } catch (error) {
+      for (const begin of begins) begin().end();
+      throw error;
+    }
+    return () => together(collect(begins));
+  }
+
+  /** What each member gets. */
+  #split({ gradients, variables, places }: Given): readonly (readonly [Runner, Given])[] {
+    const roster = this.built('apply');
+    const indices = this.#checkedIndices(roster, gradients, variables);
+    const list = gradients && Array.from(gradients); // getters are called once
+    return this.#members.flatMap(({ runner, handles }) => {
+      const at = indices.flatMap((index, i) => (handles.has(index) ? [i] : []));
+      if (at.length === 0) return [];
+      const whole = list === undefined && variables === undefined && runner.state?.variables.length === handles.size;
+      return [
+        [
+          runner,
+          {
+            gradients: list && at.map((i) => list[i] as Gradient),
+            variables: whole ? undefined : at.map((i) => handles.get(indices[i] as number) as Variable),
+            places: at.map((i) => places?.[i] ?? i),
+          },
+        ],
+      ];
+    });
+  }
+
+  #checkedIndices(roster: Roster, gradients: unknown, variables: readonly Trainable[] | undefined): readonly number[] {
+    const { who, guard } = this.#wrapper;
+    const indices = roster.indicesOf(variables);
+    if (gradients !== undefined && !Array.isArray(gradients))
+      throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects an array of gradients, got ${describe(gradients)}`);
+    const count = gradients?.length ?? indices.length;
+    const expected = guard === undefined ? roster.variables.length : indices.length;
+    if (count !== indices.length || count !== expected)
+      throw rangeError(
+        'ERR_OPT_LENGTH',
+        `${who} expects ${expected} gradients, one for each variable, got ${Math.min(count, indices.length)}`,
+      );
+    return indices;
+  }
+}
+
+/** All of them, or none: those that have begun end. */
+function collect(begins: readonly (() => Parts)[]): readonly Parts[] {
+  const begun: Parts[] = [];
+  try {
+    for (const begin of begins) begun.push(begin());
+  } catch (error) {
+    for (const parts of begun) parts.end();
+    throw error;
+  }
+  return begun;
+}
+
+/** Builds an optimizer for some variables of the roster, if it is not built yet; `undo` gets what takes that back. */
+function builtMember(optimizer: Optimizer, roster: Roster, indices: readonly number[], undo: (() => void)[]): Member {
+  const runner = Optimizer.runnerOf(optimizer);
+  runner.checkIdle('build');
+  const wasBuilt = runner.state !== undefined;
+  undo.push(runner.buildFor(indices.map((i) => roster.variables[i] as Variable)));
+  const state = runner.built('build');
+  const known = (i: number): Variable => {
+    const variable = roster.variables[i] as Variable;
+    if (!wasBuilt) return variable;
+    const given = state.find(variable) ?? roster.trainables[i];
+    return state.variables[state.indexOf(given)] as Variable;
+  };
+  return { optimizer, runner, handles: new Map(indices.map((i) => [i, known(i)])) };
+}
+
+/** No gradient of one may lie where another writes. */
+function keepApart(members: readonly Member[]): void {
+  const states = members.flatMap(({ runner: { state } }) => (state instanceof State ? [state] : []));
+  if (states.length > 1) for (const state of states) state.stepWith(states.filter((other) => other !== state));
+}
+
+/** Whether it, or one that it wraps, keeps averages. */
+export function usesAverages(optimizer: Optimizer): boolean {
+  const runner = Optimizer.is(optimizer) ? Optimizer.runnerOf(optimizer) : undefined;
+  return optimizer.use_ema || (runner instanceof Wrapping && runner.wrapped.some(usesAverages));
+}
