@@ -407,7 +407,7 @@ export class Engine<F extends Fields> extends Runner {
 
   /** Throws if a native call would, which `bind` tries; functions of the caller's have run. */
   #checkReady(state: State, own: boolean, gather: () => Gathered, bind: () => void): void {
-    state.checkIdle();
+    state.checkThere();
     if (own) state.checkOwnGradients();
     try {
       bind();

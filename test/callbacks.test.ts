@@ -1,11 +1,22 @@
 // The callbacks: Keras's traces, the behaviour of Keras's own callback tests, and what is refused.
 import { assert } from 'chai';
 
-import { Adam, ExponentialDecay, Nadam, SGD, Variable, type Optimizer } from '../lib/index.ts';
+import {
+  Adam,
+  ExponentialDecay,
+  LossScaleOptimizer,
+  MultiOptimizer,
+  Nadam,
+  OptimizerMap,
+  SGD,
+  Variable,
+  type Optimizer,
+} from '../lib/index.ts';
 import {
   Callback,
   LearningRateScheduler,
   ReduceLROnPlateau,
+  SwapEMAWeights,
   type EpochSchedule,
   type Logs,
 } from '../lib/callbacks/index.ts';
@@ -302,5 +313,65 @@ describe('Callback', () => {
     model.optimizer = new Adam();
     callback.on_epoch_begin(0);
     assert.equal(model.optimizer.learning_rate, 0.5);
+  });
+});
+
+describe('callbacks on optimizers that wrap others', () => {
+  const scaled = (options: object) => new LossScaleOptimizer({ inner_optimizer: new SGD(options) });
+  const multi = (...members: object[]) => {
+    const [default_optimizer, other] = members.map((options) => new SGD(options)) as [SGD, SGD];
+    const optimizer_map = new OptimizerMap({ default_optimizer, optimizer_map: { b: other } });
+    return new MultiOptimizer({ optimizer_map });
+  };
+
+  it('set the rate inside a LossScaleOptimizer, and none of its own', () => {
+    const { callback, optimizer } = on(new LearningRateScheduler((_, rate) => rate / 2), scaled({ learning_rate: 1 }));
+    callback.on_epoch_begin(0);
+    const logs: Logs = {};
+    callback.on_epoch_end(0, logs);
+    assert.deepEqual([optimizer.learning_rate, logs.learning_rate, optimizer.variables[1]?.value[0]], [0.5, 0.5, 0]);
+    const reducing = on(new ReduceLROnPlateau({ patience: 1, factor: 0.5 }), optimizer).callback;
+    for (const [epoch, log] of constant(1, 2).entries()) reducing.on_epoch_end(epoch, log);
+    assert.equal((optimizer as LossScaleOptimizer).inner_optimizer.learning_rate, 0.25);
+  });
+
+  it('refuse the many rates of a MultiOptimizer, also inside a LossScaleOptimizer, and a schedule in there', () => {
+    const several = multi({}, {});
+    const schedule = new ExponentialDecay({ initial_learning_rate: 1, decay_steps: 1, decay_rate: 0.5 });
+    for (const make of [() => new LearningRateScheduler(() => 1), () => new ReduceLROnPlateau()])
+      for (const optimizer of [
+        several,
+        new LossScaleOptimizer({ inner_optimizer: several }),
+        scaled({ learning_rate: schedule }),
+      ])
+        assert.throws(
+          () => make().set_model({ optimizer }),
+          TypeError,
+          /(one learning rate, got MultiOptimizer .*give the callback each|got a schedule or a function)/,
+        );
+  });
+
+  it('swap the averages of whatever has some', () => {
+    const ema = { learning_rate: 1, use_ema: true };
+    for (const optimizer of [
+      scaled(ema),
+      multi(ema, {}),
+      multi({}, ema),
+      new LossScaleOptimizer({ inner_optimizer: multi(ema, ema) }),
+    ]) {
+      const variables = ['a', 'b'].map((name) => new Variable([1], { name }));
+      optimizer.apply([[1], [1]], variables);
+      const { callback } = on(new SwapEMAWeights(), optimizer);
+      const averaged = optimizer.variables.filter(({ name }) => name.endsWith('_average'));
+      assert.isNotEmpty(averaged);
+      for (const average of averaged) average.assign([7]);
+      const seven = () => variables.filter(({ value }) => value[0] === 7).length;
+      callback.on_test_begin();
+      assert.equal(seven(), averaged.length);
+      callback.on_test_end();
+      assert.equal(seven(), 0);
+    }
+    for (const optimizer of [scaled({}), multi({}, {})])
+      assert.throws(() => new SwapEMAWeights().set_model({ optimizer }), RangeError, /use_ema of .* to be true/);
   });
 });
