@@ -58,7 +58,9 @@ export interface LossScaleOptimizer extends Values<typeof own> {}
  * const scaled = optimizer.scale_loss(loss); // to be differentiated
  */
 export class LossScaleOptimizer extends Wrapper<typeof fields> {
+  /** The descriptors of its options. */
   static override readonly fields = fields;
+  /** What messages and configs call it, whatever a minifier makes of its name. */
   static readonly className: string = 'LossScaleOptimizer';
   #steps = 0; // in a row with finite gradients, since the scale was changed
   #scale: Variable | undefined;

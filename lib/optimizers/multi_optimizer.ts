@@ -47,7 +47,9 @@ export interface MultiOptimizer {
  * const optimizer = new MultiOptimizer({ optimizer_map });
  */
 export class MultiOptimizer extends Wrapper<typeof fields> {
+  /** The descriptors of its options. */
   static override readonly fields = fields;
+  /** What messages and configs call it, whatever a minifier makes of its name. */
   static readonly className: string = 'MultiOptimizer';
   readonly #optimizers: Optimizer[];
 

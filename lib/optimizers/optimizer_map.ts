@@ -49,6 +49,7 @@ export interface OptimizerMapOptions {
  * @example new OptimizerMap({ default_optimizer: new SGD(), optimizer_map: { 'encoder/.*': new Adam() } })
  */
 export class OptimizerMap {
+  /** What messages and configs call it, whatever a minifier makes of its name. */
   static readonly className: string = 'OptimizerMap';
   /** Of the variables that nothing else is said of. */
   readonly default_optimizer: Optimizer;

@@ -57,10 +57,15 @@ def train(request: Request) -> Reply:
         optimizer.build(variables)
     if request["state"] is not None:
         assert len(request["state"]) == len(optimizer.variables)
-        optimizer.set_weights([decode(v["values"], v["shape"]) for v in request["state"]])
+        weights = [decode(v["values"], v["shape"]) for v in request["state"]]
+        if hasattr(optimizer, "inner_optimizer"):  # whose set_weights forgets the inner variables
+            for variable, weight in zip(optimizer.variables, weights):
+                variable.assign(weight)
+        else:
+            optimizer.set_weights(weights)
     moments = []
     for gradients in request["gradients"]:
-        rate = float(optimizer.learning_rate)
+        rate = float(getattr(optimizer, "learning_rate", 0))  # a MultiOptimizer has none
         given = [decode(g, v.shape).astype("float32") for g, v in zip(gradients, variables)]
         optimizer.apply([tf.constant(g) for g in given], variables)
         moments.append({"rate": rate, "values": encode(variables), "state": encode(optimizer.variables)})

@@ -9,6 +9,7 @@ import { checkOptimizer, checkRandom, checkSchedule, type Common } from './every
 import { Keras } from './keras.ts';
 import { plantInOptimizer, plantInSchedule } from './self_test.ts';
 import type { Tally } from './tally.ts';
+import { checkWrapper, wrapped } from './wrappers.ts';
 
 const help = `Checks every optimizer and schedule against Python's Keras.
 
@@ -63,6 +64,7 @@ async function* tallies(keras: Keras): AsyncGenerator<Tally> {
     : [checkSchedule, checkOptimizer];
   for (const name of common.schedules) yield await schedule(keras, name);
   for (const name of common.optimizers) yield await optimizer(keras, name, common);
+  if (!options['self-test']) for (const name of Object.keys(wrapped)) yield await checkWrapper(keras, name);
   if (!options['self-test']) yield await checkRandom(keras, options.seed, options.random, common);
 }
 

@@ -1,5 +1,12 @@
 // The same few steps by this library and by Keras: what they start from, and what both leave.
-import { deserialize, stringify, Variable, type Optimizer } from '../../lib/index.ts';
+import {
+  deserialize,
+  LossScaleOptimizer,
+  MultiOptimizer,
+  stringify,
+  Variable,
+  type Optimizer,
+} from '../../lib/index.ts';
 import { pattern } from '../../bench/inputs.ts';
 import type { Configuration } from '../promise.ts';
 import { decode, encode, type Keras, type Sent, type Training } from './keras.ts';
@@ -43,6 +50,12 @@ const optimizerOf = ({ class: class_name, args: config }: Configuration): Optimi
 const variableOf = ({ path, shape }: (typeof parts)[number], values: Numbers): Variable =>
   new Variable(Float32Array.from(values), { name: path, shape });
 
+/** A MultiOptimizer has none. */
+const rateOf = (optimizer: Optimizer): number => {
+  const inner = optimizer instanceof LossScaleOptimizer ? optimizer.inner_optimizer : optimizer;
+  return inner instanceof MultiOptimizer ? 0 : inner.learning_rate;
+};
+
 /** `count` steps of ours. */
 export function trainOurs(c: Configuration, start: Start, count: number): Run {
   const optimizer = optimizerOf(c);
@@ -51,7 +64,7 @@ export function trainOurs(c: Configuration, start: Start, count: number): Run {
   if (start.state !== null) optimizer.set_weights(start.state.map((numbers) => Float64Array.from(numbers)));
   const numbersOf = (list: readonly Variable[]) => list.map(({ value }) => Float64Array.from(value, Number));
   const moments = stepsFrom(start, count).map((gradients) => {
-    const rate = optimizer.learning_rate;
+    const rate = rateOf(optimizer);
     optimizer.apply(gradients);
     return { rate, values: numbersOf(variables), state: numbersOf(optimizer.variables) };
   });
