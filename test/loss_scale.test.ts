@@ -3,6 +3,7 @@ import { assert } from 'chai';
 
 import {
   Adam,
+  IndexedSlices,
   LossScaleOptimizer,
   memory,
   MultiOptimizer,
@@ -169,6 +170,45 @@ describe('a LossScaleOptimizer', () => {
       assert.equal(v.value[1999], -0.75); // of 1 / 2 and 1 / 1
     }
   });
+
+  for (const way of ['apply', 'apply_async'] as const)
+    it(`takes sparse gradients, alone and around a MultiOptimizer: ${way}`, async () => {
+      const shape = [4, 2];
+      const slices = (by: number) =>
+        new IndexedSlices(
+          Float32Array.of(1, 2, 3, 4).map((x) => x * by),
+          [3, 1],
+          shape,
+        );
+      const dense = (by: number) => [0, 0, 3 * by, 4 * by, 0, 0, by, 2 * by];
+      const wrapper = (inner: () => Optimizer) => [
+        new LossScaleOptimizer({ inner_optimizer: inner(), initial_scale: 4 }),
+        new LossScaleOptimizer({
+          inner_optimizer: new MultiOptimizer({ optimizer_map: mapOf(inner()) }),
+          initial_scale: 4,
+        }),
+      ];
+      const mapOf = (inner: Optimizer) =>
+        new OptimizerMap({ default_optimizer: inner, optimizer_map: { b: new SGD({ learning_rate: 1 }) } });
+      for (const [title, make] of makers({ clipnorm: 1 }))
+        for (const [i, optimizer] of wrapper(make).entries()) {
+          const names = ['a', 'b'].slice(0, i + 1);
+          const variables = names.map((name) => new Variable(dense(1), { shape, name }));
+          const step = async (gradient: Gradient) => optimizer[way](names.map(() => gradient), variables); // prettier-ignore
+          const expected = wrapper(make)[i] as LossScaleOptimizer;
+          const others = names.map((name) => new Variable(dense(1), { shape, name }));
+          for (const by of [4, NaN, 2, 2]) {
+            await step(slices(by));
+            expected.apply(names.map(() => (Number.isNaN(by) ? dense(by).map(() => NaN) : dense(by))), others); // prettier-ignore
+            assert.deepEqual(all(optimizer, variables), all(expected, others), `${title} ${by}`);
+          }
+          assert.equal(optimizer.iterations, 3);
+          const outside = new IndexedSlices([1, 1], [4], shape);
+          assert.propertyVal(await rejection(() => step(outside)), 'code', 'ERR_OPT_INDEX');
+          assert.deepEqual(all(optimizer, variables), all(expected, others), title);
+          assert.equal(await step(slices(2)), 4);
+        }
+    });
 
   it('delegates the learning rate, the counter, averages and the exclusion from decay', () => {
     const inner = new SGD({ learning_rate: 0.5, use_ema: true, weight_decay: 0.5 });

@@ -37,7 +37,7 @@ export const wrapped: Readonly<Record<string, readonly Configuration[]>> = {
   LossScaleOptimizer: [
     ...inner.map((one) => scaled(one)),
     scaled(inner[0] as Serialized, { initial_scale: 2 ** 15, dynamic_growth_steps: 2000 }),
-    scaled(serialize(deserialize({ class_name: 'MultiOptimizer', config: several(maps[1] ?? {}).args }))),
+    scaled(serialize(deserialize({ class_name: 'MultiOptimizer', config: several(maps[2] ?? {}).args }))),
   ],
   MultiOptimizer: [...maps.map((map) => several(map)), several(maps[1] ?? {}, { loss_scale_factor: 1024 })],
 };
