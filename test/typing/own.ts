@@ -3,7 +3,10 @@
 import {
   Adam,
   fields,
+  LossScaleOptimizer,
+  MultiOptimizer,
   Optimizer,
+  OptimizerMap,
   register_keras_serializable,
   SGD,
   Variable,
@@ -108,6 +111,20 @@ export const added = [
   optimizer.add_variable_from_reference(v, { name: 'copy', initial_value: v }),
   ...optimizer.add_optimizer_variables([v], ['a', 'b'], { initializer: 'ones' }).flat(),
 ];
+/** Wrappers are optimizers, and say what they wrap. */
+const optimizer_map = new OptimizerMap({ default_optimizer: optimizer, optimizer_map: { 'dense/.*': new Adam() } });
+export const wrappers: readonly Optimizer[] = [
+  new MultiOptimizer({ optimizer_map, loss_scale_factor: 2 }),
+  new MultiOptimizer({ optimizer_map: ({ path }) => optimizer_map.get(path), name: 'several' }),
+];
+export const scaled = new LossScaleOptimizer({ inner_optimizer: wrappers[0] as Optimizer, initial_scale: 2 });
+scaled.learning_rate = 0.1;
+export const inner: Optimizer = scaled.inner_optimizer;
+// @ts-expect-error an inner optimizer is required
+const empty = () => new LossScaleOptimizer({});
+// @ts-expect-error clipping belongs to the inner optimizer
+const clipped = () => new LossScaleOptimizer({ inner_optimizer: optimizer, clipnorm: 1 });
+export const refused = [empty, clipped];
 /** What the methods take can be named. */
 type Given<M extends keyof Optimizer> = Optimizer[M] extends (...args: infer A) => unknown ? A : never;
 const given =
