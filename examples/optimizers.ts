@@ -27,12 +27,15 @@ const settings: Readonly<Record<string, Setting>> = {
   sgd: { rate: 1, schedule: kSchedule },
 };
 
-const isOptimizer = (value: unknown): boolean =>
+type OptimizerClass = typeof library.Adam;
+const isOptimizer = (value: unknown): value is OptimizerClass =>
   typeof value === 'function' && value.prototype instanceof library.Optimizer;
+/** Those that wrap others want to be given them. */
+const isWhole = ({ fields }: OptimizerClass): boolean => !Object.values(fields).some(({ required }) => required);
 
-/** All that the library exports. */
+/** All that the library exports and that need no other one. */
 export const optimizers: readonly string[] = Object.entries(library)
-  .flatMap(([name, value]) => (isOptimizer(value) ? [name.toLowerCase()] : []))
+  .flatMap(([name, value]) => (isOptimizer(value) && isWhole(value) ? [name.toLowerCase()] : []))
   .sort();
 
 /** Of one of `optimizers`; for a name that the table does not have, the optimizer's own rate. */

@@ -2,6 +2,7 @@
 // length and alignment, on every kind of number, and not a word outside the arrays.
 import { assert } from 'chai';
 
+import { allocated } from '../lib/arrays.ts';
 import { addon, newPlan, ruleNamed, useBackend, type Dtype, type Memory, type StorageName } from '../lib/native.ts';
 import { thrown } from './errors.ts';
 import {
@@ -11,6 +12,7 @@ import {
   oracleRules,
   oracleSumOfSquares,
   type OracleFactor,
+  type OracleFurther,
   type OraclePrelude,
 } from './oracle.ts';
 import { backends, random, wildNumber, words, type Random } from './random.ts';
@@ -25,7 +27,13 @@ interface Setting {
   readonly prelude: Omit<OraclePrelude, 'multiplier' | 'divisor'>;
   /** Elements between a 64-byte boundary and each array. */
   readonly offset: number;
+  /** Of the variable as matrices; one row if it is not said. */
+  readonly shape?: OracleFurther['shape'];
 }
+
+/** Lengths of what a rule keeps beside its streams. */
+const extraLengths = ({ rule, length, shape: [batch, rows, columns] = [1, 1, length] }: Setting): number[] =>
+  rule === 'adafactor_factored' ? [batch * rows, batch * columns, length] : [];
 
 const guard = 1234.5;
 const guards = 24; // elements before and after, more than the widest vector
@@ -43,10 +51,30 @@ const scalarsOf = (dtype: Dtype, rule: string, next: Random): number[] =>
     name === 'ns_steps' ? 2 : (new types[dtype]([0.01 + 0.98 * next()])[0] as number),
   );
 
-/** Runs one pass whose arrays are all JavaScript's, and returns the words of each afterwards. */
-function run(backend: string, setting: Setting, values: readonly number[][], scalars: readonly number[]): string[][] {
+/** Library memory with numbers, and guard words after them. */
+interface Kept {
+  readonly memory: Memory;
+  readonly array: FloatArray;
+  readonly after: FloatArray;
+}
+
+function kept(dtype: Dtype, values: readonly number[]): Kept {
+  const { memory, array } = allocated(dtype, values.length + guards);
+  array.fill(guard).set(values);
+  return { memory, array: array.subarray(0, values.length), after: array.subarray(values.length) };
+}
+
+/** Runs one pass whose arrays are all JavaScript's but for the extra ones, and returns the words of each afterwards. */
+function run(
+  backend: string,
+  setting: Setting,
+  values: readonly number[][],
+  scalars: readonly number[],
+  extraValues: readonly number[][] = [],
+): string[][] {
   const before = useBackend(backend);
-  const { rule, dtype, length, prelude, offset } = setting;
+  const { rule, dtype, length, prelude, offset, shape = [1, 1, length] } = setting;
+  const [direction, ...extra] = [values[0] as number[], ...extraValues].map((list) => kept(dtype, list));
   const arrays = values.map((list) => guarded(dtype, list, offset));
   const tensor = {
     variable: 0,
@@ -55,9 +83,9 @@ function run(backend: string, setting: Setting, values: readonly number[][], sca
     needs: null,
     sources: arrays.map((_, i) => i),
     ...(ruleNamed(rule).info.directed && {
-      direction: new addon.Memory(length * types[dtype].BYTES_PER_ELEMENT),
-      shape: [1, 1, length],
-      extra: [],
+      direction: (direction as Kept).memory,
+      shape,
+      extra: extra.map(({ memory }) => memory),
     }),
   };
   const memory = new addon.Memory(8 * addon.controlSize);
@@ -76,7 +104,12 @@ function run(backend: string, setting: Setting, values: readonly number[][], sca
       `${backend} wrote outside of an array`,
     );
   }
-  return arrays.map(({ array }) => words(array));
+  for (const { after } of [direction as Kept, ...extra])
+    assert.isTrue(
+      after.every((word) => word === guard),
+      `${backend} wrote behind an array`,
+    );
+  return [...arrays, ...extra].map(({ array }) => words(array));
 }
 
 const undecayed = (prelude: OraclePrelude): OraclePrelude => ({ ...prelude, decay: undefined });
@@ -89,6 +122,7 @@ function descend(
   { decay }: OraclePrelude,
   factorOf: OracleFactor,
   scalars: readonly number[],
+  further: OracleFurther,
 ): void {
   const before = { unscale: 1, multiplier: 1, divisor: 1, limit: Infinity, decay };
   const decayed = given.map((x) => oracleElement(dtype, 'prepare', before, [x, 0], [])[0] as number);
@@ -100,6 +134,7 @@ function descend(
     scalars,
     p.length,
     p,
+    further,
   );
   direction.forEach((d, i) => {
     p[i] = oracleElement(dtype, 'descend', { ...before, ...factor }, [given[i] as number, d], [])[0] as number;
@@ -107,10 +142,12 @@ function descend(
 }
 
 function expected(
-  { rule, dtype, prelude }: Setting,
+  { rule, dtype, prelude, length, shape = [1, 1, length] }: Setting,
   values: readonly number[][],
   scalars: readonly number[],
+  extraValues: readonly number[][] = [],
 ): string[][] {
+  const extra = extraValues.map((list) => new types[dtype](list));
   const arrays = values.map((list) => new types[dtype](list));
   const [p, g, ...slots] = arrays;
   const whole = { multiplier: 1, divisor: 1, ...prelude };
@@ -122,18 +159,20 @@ function expected(
     p[i] = pNext as number;
     slots.forEach((slot, s) => (slot[i] = next[s] as number));
   });
-  if (factorOf) descend(dtype, p as FloatArray, given, whole, factorOf, scalars);
-  return [p, g, ...slots].map((array) => words(array as FloatArray));
+  if (factorOf) descend(dtype, p as FloatArray, given, whole, factorOf, scalars, { shape, extra });
+  return [p, g, ...slots, ...extra].map((array) => words(array as FloatArray));
 }
 
 function check(setting: Setting, next: Random, number: (next: Random) => number): void {
   const { rule, dtype, length } = setting;
   const count = 2 + ruleNamed(rule).info.slots.length;
-  const values = Array.from({ length: count }, () => [...new types[dtype](length)].map(() => number(next)));
+  const numbers = (size: number) => [...new types[dtype](size).map(() => number(next))];
+  const values = Array.from({ length: count }, () => numbers(length));
   const scalars = scalarsOf(dtype, rule, next);
-  const oracle = expected(setting, values, scalars);
+  const extra = extraLengths(setting).map(numbers);
+  const oracle = expected(setting, values, scalars, extra);
   for (const backend of backends)
-    assert.deepEqual(run(backend, setting, values, scalars), oracle, `${backend} ${JSON.stringify(setting)}`);
+    assert.deepEqual(run(backend, setting, values, scalars, extra), oracle, `${backend} ${JSON.stringify(setting)}`);
 }
 
 const neutral = { unscale: 1, limit: Infinity };
@@ -172,6 +211,22 @@ describe('kernels', () => {
           check({ rule, dtype, length, prelude: neutral, offset: length % 16 }, next, (n) => 4 * n() - 2);
       for (let offset = 0; offset < 16; offset++)
         check({ rule: 'adam', dtype, length: 77, prelude: neutral, offset }, next, (n) => 4 * n() - 2);
+    });
+
+  for (const dtype of ['float32', 'float64'] as const)
+    it(`${dtype}: rows and columns are added in one order, in matrices of every form`, () => {
+      const next = random(`matrices${dtype}`);
+      const shapes: readonly OracleFurther['shape'][] = [
+        ...([127, 128, 129, 16_385] as const).flatMap((n) => [[1, 1, n] as const, [1, n, 1] as const]),
+        ...([[1, 63, 65], [1, 64, 64], [1, 65, 63], [3, 129, 130], [2, 300, 7], [1, 700, 100]]), // prettier-ignore
+        ...([[0, 3, 5], [2, 0, 5], [2, 3, 0]]), // prettier-ignore
+      ];
+      for (const shape of shapes) {
+        const length = shape.reduce((a, b) => a * b, 1);
+        const setting = { rule: 'adafactor_factored', dtype, length, prelude: neutral, offset: 3, shape } as const;
+        check(setting, next, (n) => n() + 0.01);
+        if (length < 5000) check(setting, next, wildNumber);
+      }
     });
 
   for (const rule of ['nadam', 'lamb'])

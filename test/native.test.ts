@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
 
 import * as library from '../lib/index.ts';
-import { Nadam, Optimizer, SGD, Variable } from '../lib/index.ts';
+import { LossScaleOptimizer, MultiOptimizer, Nadam, Optimizer, SGD, Variable } from '../lib/index.ts';
 import { addon, useBackend } from '../lib/native.ts';
 import { arithmetics } from '../lib/arithmetic.ts';
 import { classes, makers } from './optimizers.ts';
@@ -75,11 +75,11 @@ describe('the compiled kernels', () => {
         const [, rule = '', type = '', prelude, slots, way] = pattern.exec(name) ?? [];
         const suffix = type === 'double' ? 'pd' : 'ps';
         const uses = (what: string): RegExp => new RegExp(`\\bv?${what}${suffix}\\s.*%${register}`);
-        if (/Zero|Copy|Prepare/.test(rule)) assert.match(body, new RegExp(`mov\\w+\\s.*%${register}`), name);
+        if (/Zero|Copy|Prepare|Factored/.test(rule)) assert.match(body, new RegExp(`mov\\w+\\s.*%${register}`), name);
         else assert.match(body, uses('(add|sub|mul|div|sqrt|fmadd\\w*)'), name);
-        if (/Ada|Nadam|Lamb|Rms|Ftrl|Free|Accumulate/.test(rule) || (prelude === '2' && rule !== 'Zero'))
+        if (/Ada(?!factorF)|Nadam|Lamb|Rms|Ftrl|Free|Accumulate/.test(rule) || (prelude === '2' && rule !== 'Zero'))
           assert.match(body, uses('div'), name);
-        if (/Ada(?!max)|Nadam|Lamb|Rms|Ftrl$|Free/.test(rule)) assert.match(body, uses('sqrt'), name);
+        if (/Ada(?!max|factorF)|Nadam|Lamb|Rms|Ftrl$|Free/.test(rule)) assert.match(body, uses('sqrt'), name);
         if (rule === 'FtrlPower') assert.match(body, new RegExp(`mulpd\\s.*%${register}`), name); // in float32 as well
         if (slots !== '0') assert.match(body, new RegExp(`sr[la]d?\\s.*%${register}`), name);
         const contracted = /fn?m(add|sub)/;
@@ -89,13 +89,17 @@ describe('the compiled kernels', () => {
       }
     });
   for (const [set, register] of Object.entries(registers))
-    it(`of ${set} decode, prepare, add squares and multiply matrices at full width`, () => {
+    it(`of ${set} decode, prepare, add squares, factor and multiply matrices at full width`, () => {
       const functions = [...functionsOf(objectOf(set))];
       const expected = {
         decodeSome: 'ps[lr]+d',
         'prepareSome<float>': 'divps',
         'prepareSome<double>': 'divpd',
         squares: 'mulpd',
+        'addFactorRow<float>': 'addpd',
+        'addFactorRow<double>': 'addpd',
+        'divideFactorRow<float>': 'sqrtps',
+        'divideFactorRow<double>': 'sqrtpd',
         'addRows<float>': 'mulps',
         'addRows<double>': 'addpd',
       };
@@ -168,7 +172,7 @@ describe('headers and classes', () => {
     const exported = Object.values(library as object).filter(
       (value: unknown) => typeof value === 'function' && value.prototype instanceof Optimizer,
     );
-    assert.sameMembers(exported, [...classes]);
+    assert.sameMembers(exported, [...classes, LossScaleOptimizer, MultiOptimizer]); // those two have tests of their own
   });
   const shapes = [[3], [2, 2]]; // a class may have a rule for each
   for (const [name, make, shape] of makers().flatMap(([name, make]) =>

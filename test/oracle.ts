@@ -191,7 +191,14 @@ export type OracleFactor = (
   scalars: readonly number[],
   length: number,
   direction: ArrayLike<number>,
+  further: OracleFurther,
 ) => { readonly multiplier?: number; readonly divisor?: number; readonly direction?: readonly number[] };
+
+/** What a rule has beside its streams: the variable as matrices, and arrays of other lengths, which it may change. */
+export interface OracleFurther {
+  readonly shape: readonly [batch: number, rows: number, columns: number];
+  readonly extra: readonly { [i: number]: number }[];
+}
 
 const root = (o: Operations, x: number): number => o.mul(Math.sqrt(x), 1); // rounded once more than float64's
 
@@ -228,18 +235,65 @@ const muonFactor: OracleFactor = (o, _, directionSquares, scalars, length, direc
   };
 };
 
+/** The sums of the rows of a matrix by 128 lanes, and of its columns in bands of 64 rows that are folded pairwise. */
+function factorSums(matrix: readonly number[], rows: number, columns: number): [rows: number[], columns: number[]] {
+  const rowOf = (i: number) => matrix.slice(i * columns, (i + 1) * columns);
+  const all = Array.from({ length: rows }, (_, i) => rowOf(i));
+  const bands = Array.from({ length: Math.ceil(rows / 64) }, (_, band) =>
+    all.slice(64 * band, 64 * (band + 1)).reduce(
+      (sums, row) => sums.map((sum, j) => sum + (row[j] as number)),
+      Array.from({ length: columns }, () => 0),
+    ),
+  );
+  const inColumn = (j: number) => foldedPairwise(bands.map((band) => band[j] as number));
+  return [all.map(foldedLanes), Array.from({ length: columns }, (_, j) => inColumn(j))];
+}
+
+/** Adafactor's second moments of matrices, as r and c say, and the gradient over their roots. */
+function factoredDirection(
+  o: Operations,
+  gradient: readonly number[],
+  [b2 = 0, rest = 0, epsilon = 0]: readonly number[],
+  { shape: [batch, rows, columns], extra: [r = {}, c = {}, v = {}] }: OracleFurther,
+): number[] {
+  const squares = gradient.map((g) => o.add(o.mul(g, g), epsilon));
+  const next = (before: number, sum: number, count: number) =>
+    o.add(o.mul(b2, before), o.mul(rest, o.mul(sum / count, 1)));
+  for (let m = 0; m < batch; m++) {
+    const begin = m * rows * columns;
+    const [ofRows, ofColumns] = factorSums(squares.slice(begin, begin + rows * columns), rows, columns);
+    ofRows.forEach((sum, i) => (r[m * rows + i] = next(r[m * rows + i] as number, sum, columns)));
+    ofColumns.forEach((sum, j) => (c[m * columns + j] = next(c[m * columns + j] as number, sum, rows)));
+    const mean = o.mul(ofRows.reduce((sum, _, i) => sum + (r[m * rows + i] as number), 0) / rows, 1);
+    for (let i = 0; i < rows * columns; i++) {
+      const scale = o.div(r[m * rows + Math.floor(i / columns)] as number, mean);
+      v[begin + i] = o.mul(scale, c[m * columns + (i % columns)] as number);
+    }
+  }
+  return gradient.map((g, i) => o.div(g, o.sqrt(v[i] as number)));
+}
+
+const relativeFactor: OracleFactor = (o, squares, directionSquares, scalars, length) => {
+  const [, , , epsilon = 0, rho = 0, threshold = 0] = scalars;
+  const size = (sum: number) => o.sqrt(o.div(o.mul(sum, 1), length));
+  const [variable, direction] = [size(squares), o.div(size(directionSquares), threshold)];
+  return {
+    multiplier: o.mul(o.less(epsilon, variable) || Number.isNaN(variable) ? variable : epsilon, rho),
+    divisor: o.less(1, direction) || Number.isNaN(direction) ? direction : 1,
+  };
+};
+
 export const oracleFactors: Readonly<Record<string, OracleFactor>> = {
   lamb(o, squares, directionSquares, scalars) {
     const [length, direction, rate = 0] = [root(o, squares), root(o, directionSquares), scalars[5]];
     return { multiplier: o.mul(length > 0 && direction > 0 ? o.div(length, direction) : 1, rate) };
   },
-  adafactor(o, squares, directionSquares, [, , , epsilon = 0, rho = 0, threshold = 0], length) {
-    const size = (sum: number) => o.sqrt(o.div(o.mul(sum, 1), length));
-    const [variable, direction] = [size(squares), o.div(size(directionSquares), threshold)];
-    return {
-      multiplier: o.mul(o.less(epsilon, variable) || Number.isNaN(variable) ? variable : epsilon, rho),
-      divisor: o.less(1, direction) || Number.isNaN(direction) ? direction : 1,
-    };
+  adafactor: relativeFactor,
+  adafactor_factored(o, squares, _, scalars, length, gradient, further) {
+    if (length === 0) return {};
+    const direction = factoredDirection(o, Array.from(gradient), scalars, further);
+    const ofDirection = oracleSumOfSquares(o === operations.float32 ? 'float32' : 'float64', direction);
+    return { ...relativeFactor(o, squares, ofDirection, scalars, length, direction, further), direction };
   },
   muon: muonFactor,
   muon_nesterov: muonFactor,
@@ -272,23 +326,30 @@ export function oracleElement(
   return (oracleRules[rule] as OracleRule)(o, [decayed, neutral ? g : gradient, ...slots], scalars);
 }
 
+/** The sum of some numbers by 128 lanes. */
+function foldedLanes(numbers: ArrayLike<number>): number {
+  const lanes = new Float64Array(128);
+  for (let i = 0; i < numbers.length; i++) lanes[i % 128] = (lanes[i % 128] as number) + (numbers[i] as number);
+  for (let half = 64; half >= 1; half /= 2)
+    for (let j = 0; j < half; j++) lanes[j] = (lanes[j] as number) + (lanes[j + half] as number);
+  return lanes[0] as number;
+}
+
+/** The sum of some numbers, pair by pair. */
+function foldedPairwise(sums: readonly number[]): number {
+  if (sums.length <= 1) return sums[0] ?? 0;
+  return foldedPairwise(Array.from({ length: Math.ceil(sums.length / 2) }, (_, i) => pairSum(sums, i)));
+}
+
 /** The sum of squares of g / unscale in the one order that every backend keeps. */
 export function oracleSumOfSquares(dtype: OracleDtype, gradient: ArrayLike<number>, unscale = 1): number {
   const o = operations[dtype];
   const block = 16384;
-  let sums: number[] = [];
-  for (let begin = 0; begin < gradient.length; begin += block) {
-    const lanes = new Float64Array(128);
-    for (let i = begin; i < Math.min(begin + block, gradient.length); i++) {
-      const x = o.div(gradient[i] as number, unscale);
-      lanes[(i - begin) % 128] = (lanes[(i - begin) % 128] as number) + x * x;
-    }
-    for (let half = 64; half >= 1; half /= 2)
-      for (let j = 0; j < half; j++) lanes[j] = (lanes[j] as number) + (lanes[j + half] as number);
-    sums.push(lanes[0] as number);
-  }
-  while (sums.length > 1) sums = Array.from({ length: Math.ceil(sums.length / 2) }, (_, i) => pairSum(sums, i));
-  return sums[0] ?? 0;
+  const squares = Float64Array.from(gradient, (g) => o.div(g, unscale) ** 2);
+  const blocks = Array.from({ length: Math.ceil(squares.length / block) }, (_, i) =>
+    foldedLanes(squares.subarray(i * block, (i + 1) * block)),
+  );
+  return foldedPairwise(blocks);
 }
 
 const pairSum = (sums: readonly number[], i: number): number =>

@@ -111,7 +111,7 @@ describe('rules that look at a whole variable', () => {
     it(`${name} keeps a direction beside its state, and gives all of it back`, async () => {
       await settle();
       const length = 2 ** 18;
-      const variable = new Variable(new Float32Array(length));
+      const variable = new Variable(new Float32Array(length), { shape: [512, 512] });
       const before = memory().cpu;
       const optimizer = new cls();
       optimizer.build([variable]);
@@ -134,7 +134,7 @@ describe('the plan of a directed rule', () => {
     const control = new addon.Memory(8 * addon.controlSize);
     return thrown(() => newPlan([{ rule: id, dtype: 0, tensors: [tensor] }], 1, control));
   };
-  const whole = { direction: make(), shape: [1, 1, length] };
+  const whole = { direction: make(), shape: [1, 1, length], extra: [] };
 
   it('is refused without room for the direction, or with a shape of another size', () => {
     assert.isUndefined(plan(whole));
