@@ -1,7 +1,7 @@
 // Every driver: what does a step, or moves as much memory. A driver is a host, which is a process, and perhaps a mode of it.
 import { javascript, keras, optax, tensorflowJs, torch, type Likeness } from './likeness.ts';
 import { ruleNamed } from './rules.ts';
-import { variantNamed } from './variants.ts';
+import { denseVariants, variantNamed } from './variants.ts';
 
 export interface Trial {
   readonly rule: string;
@@ -26,16 +26,23 @@ export const drivers: Readonly<Record<string, Driver>> = {
   traffic: {
     about: 'the limit: a C++ loop over the arrays of the step that only adds, the faster of two widths',
     when: 'quick',
+    variants: denseVariants,
   },
-  memcpy: { about: 'one half of as much memory copied onto the other', when: 'quick' },
-  read: { about: 'a C++ loop that only reads the gradients', when: 'full' },
+  memcpy: { about: 'one half of as much memory copied onto the other', when: 'quick', variants: denseVariants },
+  read: { about: 'a C++ loop that only reads the gradients', when: 'full', variants: denseVariants },
   ours: { about: `${step} on Variables, gradients in variable.gradient`, when: 'quick', tolerance: 0 },
-  'ours:arrays': { about: `${step} with Float32Arrays as variables and gradients`, when: 'quick', tolerance: 0 },
+  'ours:arrays': {
+    about: `${step} with Float32Arrays as variables and gradients`,
+    when: 'quick',
+    variants: denseVariants,
+    tolerance: 0,
+  },
   'ours:async': { about: 'await optimizer.apply_async() on Variables', when: 'full', tolerance: 0 },
   'ours:first': { about: `the first ${step} of an optimizer that has been built`, when: 'full', variants: ['plain'] },
   'ours:flat': {
     about: `${step} on one Variable of as many elements as the list has`,
     when: 'full',
+    variants: denseVariants,
     tensors: (count) => count > 1,
   },
   'ours:without': { about: `${step} on Variables without what the variant adds`, when: 'full' },

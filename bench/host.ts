@@ -21,6 +21,8 @@ export interface Task {
   readonly calls: number;
   readonly passes: readonly Pass[];
   readonly gradients: 'bfloat16' | 'float16' | null;
+  /** Of every tensor with a gradient; null: all. */
+  readonly rows: number | null;
   readonly shapes: readonly Shape[];
   readonly threads: number;
 }

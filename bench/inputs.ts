@@ -12,6 +12,14 @@ export function pattern(length: number, phase: number): Float32Array<ArrayBuffer
 export const variableOf = (length: number, i: number): Float32Array<ArrayBuffer> => pattern(length, 3 * i);
 export const gradientOf = (length: number, i: number): Float32Array<ArrayBuffer> => pattern(length, 3 * i + 100);
 
+/** Sets of rows, which follow one another step by step. */
+export const kBatches = 64;
+
+/** Rows that have a gradient in a batch, no two of them alike, in no order; bench/python/protocol.py has the same. */
+export function rowsOf(rows: number, batch: number, count: number): Int32Array<ArrayBuffer> {
+  return Int32Array.from({ length: Math.min(rows, count) }, (_, k) => ((k + batch * count) * 7919) % rows);
+}
+
 /** The bits of normal numbers of few digits, whose conversion therefore drops nothing. */
 export function narrowed(values: Float32Array<ArrayBuffer>, dtype: 'bfloat16' | 'float16'): Uint16Array<ArrayBuffer> {
   const words = new Uint32Array(values.buffer);

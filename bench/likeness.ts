@@ -6,6 +6,8 @@ export interface Likeness {
   readonly as?: Readonly<Record<string, string>>;
   /** Rules that it has by name alone, each with what it does otherwise. */
   readonly lacks?: Readonly<Record<string, string>>;
+  /** Rules that it does for the rows of a sparse gradient alone, also where the others move. */
+  readonly lazy?: readonly string[];
   /** The variants that it has. Absent: all. */
   readonly variants?: readonly string[];
   /** By how much its values may differ from ours; absent for the loops that have none. */
@@ -39,23 +41,29 @@ export const tensorflowJs: Likeness = {
   tolerance: kEpsilon,
 };
 
-const ofKeras: Likeness = {
+const ofKeras = {
   as: { ...same(...ruleNames), schedule_free_adamw: 'schedule_free_adamw_aliased' },
   variants: ['plain', 'global_clipnorm', 'ema', 'accumulation'],
-};
+} satisfies Likeness;
+const withSparse = [...ofKeras.variants, 'sparse'];
 // TensorFlow does not always round a power of an element correctly. In a tf.function it makes x / sqrt(y) a product with
 // rsqrt(y), which is rounded otherwise.
 const powers = within(kRounding, 'ftrl', 'ftrl_power');
 const rewritten = within(kRounding, ...rmsprops, 'adagrad', 'adadelta');
 export const keras = {
-  eager: { ...ofKeras, tolerance: 0, tolerances: powers },
-  function: { ...ofKeras, tolerance: 0, tolerances: { ...powers, ...rewritten } },
+  eager: { ...ofKeras, variants: withSparse, tolerance: 0, tolerances: powers },
+  function: { ...ofKeras, variants: withSparse, tolerance: 0, tolerances: { ...powers, ...rewritten } },
   jit: { ...ofKeras, tolerance: kRounding },
 } satisfies Record<string, Likeness>;
 
-const ofTorch: Likeness = { variants: ['plain', 'global_clipnorm', 'ema'], tolerance: kEpsilon };
+const ofTorch = { variants: ['plain', 'global_clipnorm', 'ema'], tolerance: kEpsilon } satisfies Likeness;
 export const torch = {
-  foreach: { ...ofTorch, as: { ...widespread, ...same('adadelta', 'adamw', 'nadam') } },
+  foreach: {
+    ...ofTorch,
+    variants: [...ofTorch.variants, 'sparse'],
+    lazy: ['adam'],
+    as: { ...widespread, ...same('adadelta', 'adamw', 'nadam') },
+  },
   fused: { ...ofTorch, as: { ...same('sgd', 'sgd_momentum', 'adagrad', 'adam', 'adamw'), nadam: 'adamw' } },
 } satisfies Record<string, Likeness>;
 

@@ -1,7 +1,7 @@
 // What is measured when no words say it.
 import type { Driver, Trial } from './drivers.ts';
 import { ruleNames } from './rules.ts';
-import { variants } from './variants.ts';
+import { denseVariants } from './variants.ts';
 
 /** Every combination is a trial. */
 export interface Grid {
@@ -78,9 +78,10 @@ export const plans: Readonly<Record<PlanName, Plan>> = {
       {
         rules: ['nadam', 'adamw'],
         works: ['256K', '4M', 'resnet50'],
-        variants: Object.keys(variants).filter((name) => name !== 'plain'),
+        variants: denseVariants.filter((name) => name !== 'plain'),
         threads: [1, 2],
       },
+      { rules: ['sgd', 'adagrad', 'adam'], works: ['embedding'], variants: ['sparse'], threads: [1, 2] },
     ],
     when: ['quick', 'default', 'full'],
     rounds: 15,

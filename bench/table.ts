@@ -6,7 +6,7 @@ import type { Measurement, Outcome } from './trial.ts';
 export const short = (x: number): string =>
   Math.abs(x) >= 100 ? x.toFixed(0) : x.toFixed(Math.abs(x) >= 10 ? 1 : Math.abs(x) >= 1 ? 2 : 3);
 
-export const times = (x: number): string => `${x >= 100 ? x.toFixed(0) : x.toFixed(2)}x`;
+export const times = (x: number): string => `${x >= 100 ? x.toFixed(0) : x >= 0.1 ? x.toFixed(2) : x.toPrecision(2)}x`;
 
 /** 262144 as 256K. */
 export function sizeName(elements: number): string {
@@ -18,7 +18,7 @@ export const threadsName = (threads: number): string => `${threads} thread${thre
 
 export const titleOf = ({ rule, work, variant, threads, tensors, elements, bytes }: Outcome): string =>
   `${rule}${variant === 'plain' ? '' : ` with ${variant}`}, ${work}, ${threadsName(threads)}` +
-  ` (${tensors > 1 ? `${tensors} tensors, ` : ''}${sizeName(elements)} elements, ${bytes} bytes an element)`;
+  ` (${tensors > 1 ? `${tensors} tensors, ` : ''}${sizeName(elements)} elements${bytes > 0 ? `, ${bytes} bytes an element` : ''})`;
 
 /** With the rule that a driver does, if another. */
 export const nameOf = ({ driver, as }: Measurement): string => (as === undefined ? driver : `${driver} (${as})`);
@@ -33,7 +33,7 @@ function line(measurement: Measurement, { elements, bytes }: Outcome, width: num
   const noisy = seconds.high - seconds.low > kNoisy * seconds.median ? '~' : '';
   const nanoseconds = (1e9 * seconds.median) / elements;
   // One half of the arrays is copied onto the other, which is less than the step moves; the other loops' traffic is as named.
-  const rate = driver === 'read' || driver === 'memcpy' ? '' : short(bytes / nanoseconds);
+  const rate = driver === 'read' || driver === 'memcpy' || bytes === 0 ? '' : short(bytes / nanoseconds);
   const cells = [`${noisy}${short(1e6 * seconds.median)}`, short(nanoseconds), rate];
   return (
     nameOf(measurement).padEnd(width) + columns(...cells, ...[limit, ours].map((one) => (one ? times(one.median) : '')))

@@ -19,6 +19,7 @@ export function taskOf(rule: string, variantName: string, threads: number, shape
     calls: variant.calls,
     passes: variant.passes(slots),
     gradients: variant.gradients ?? null,
+    rows: variant.rows ?? null,
     shapes,
     threads,
   };

@@ -21,6 +21,8 @@ export interface Variant {
   readonly gradients?: 'bfloat16' | 'float16';
   /** Norms are sums, whose order is the framework's own. */
   readonly norm?: boolean;
+  /** Rows of every tensor with a gradient, other ones in each step; all of them where there are no more. */
+  readonly rows?: number;
   /** Slots are bfloat16. */
   readonly narrow?: boolean;
   /** How far a plain step in JavaScript may be from this one; absent where it is another step. */
@@ -80,8 +82,18 @@ export const variants: Readonly<Record<string, Variant>> = {
   bfloat16: narrow('state_dtype: bfloat16, rounded to nearest', 'nearest'),
   bfloat16_stochastic: narrow('state_dtype: bfloat16, rounded stochastically', 'stochastic'),
   bfloat16_gradients: narrow('state and gradients bfloat16, rounded stochastically', 'stochastic', 'bfloat16'),
+  sparse: {
+    about: 'gradients of 256 rows; ours:without has dense ones',
+    options: {},
+    calls: 1,
+    passes: () => [], // what is touched are the rows, and not the elements
+    rows: 256,
+  },
   float16_gradients: narrow('the same with float16 gradients', 'stochastic', 'float16'),
 };
+
+/** Those whose steps touch all elements. */
+export const denseVariants = Object.keys(variants).filter((name) => variants[name]?.rows === undefined);
 
 export function variantNamed(name: string): Variant {
   const variant = variants[name];

@@ -37,7 +37,10 @@ function gpt2(width = 768, layers = 12): Shape[] {
   return [[50257, width], [1024, width], ...blocks, ...norm];
 }
 
-const networks: Readonly<Record<string, () => Shape[]>> = { resnet50, gpt2 };
+/** A table of which a step looks up some rows. */
+const embedding = (): Shape[] => [[1_000_000, 64]];
+
+const networks: Readonly<Record<string, () => Shape[]>> = { resnet50, gpt2, embedding };
 
 /** Any of them, for the command line's help. */
 export const workForms = `${Object.keys(networks).join(' ')}, a number of elements such as 256K, or 1000x1K for 1000 tensors`;

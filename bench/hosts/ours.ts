@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import * as library from 'keras-optimizers';
 import { useBackend } from '../../dist/native.js';
 import { timed, type Instance, type Task } from '../host.ts';
-import { gradientOf, narrowed, variableOf } from '../inputs.ts';
-import { elementsOf, totalOf } from '../work.ts';
+import { gradientOf, kBatches, narrowed, rowsOf, variableOf } from '../inputs.ts';
+import { elementsOf, totalOf, type Shape } from '../work.ts';
 
 type Class = new (options: Readonly<Record<string, unknown>>) => library.Optimizer;
 
@@ -13,8 +13,8 @@ type Class = new (options: Readonly<Record<string, unknown>>) => library.Optimiz
 interface Made {
   readonly optimizer: library.Optimizer;
   readonly variables: readonly library.Trainable[];
-  /** Undefined: those of the variables. */
-  readonly gradients: readonly library.Gradient[] | undefined;
+  /** Of the steps in turn; undefined: those of the variables. */
+  readonly gradients: readonly (readonly library.Gradient[] | undefined)[];
 }
 
 const kBackends = ['avx512', 'avx2', 'baseline'];
@@ -25,16 +25,27 @@ function fresh(task: Task, mode: string): Made {
   const optimizer = new Optimizer(mode === 'without' ? task.plain : task.options);
   const shapes = mode === 'flat' ? [[totalOf(task.shapes)]] : task.shapes;
   const lengths = shapes.map(elementsOf);
-  const values = lengths.map(gradientOf);
+  const sparse = task.rows !== null && mode !== 'without';
   const narrow = mode === 'without' ? null : task.gradients;
+  const values = sparse ? [] : lengths.map(gradientOf);
   const given = (narrow === null ? values : values.map((one) => narrowed(one, narrow))) as library.Gradient[];
   const variables = lengths.map(variableOf).map((data, i) => {
     return mode === 'arrays' ? data : new library.Variable(data, { shape: shapes[i] });
   });
   optimizer.build(variables);
-  if (mode === 'arrays' || narrow !== null) return { optimizer, variables, gradients: given };
+  if (sparse) return { optimizer, variables, gradients: slicesOf(shapes, task.rows) };
+  if (mode === 'arrays' || narrow !== null) return { optimizer, variables, gradients: [given] };
   variables.forEach((variable, i) => (variable as library.Variable).gradient.set(values[i] as Float32Array));
-  return { optimizer, variables, gradients: undefined };
+  return { optimizer, variables, gradients: [undefined] };
+}
+
+/** For every batch the sparse gradients of all tensors. */
+function slicesOf(shapes: readonly Shape[], count: number): library.IndexedSlices[][] {
+  const slices = (shape: Shape, i: number, batch: number) => {
+    const rows = rowsOf(shape[0] as number, batch, count);
+    return new library.IndexedSlices(gradientOf(rows.length * elementsOf(shape.slice(1)), i), rows, shape);
+  };
+  return Array.from({ length: kBatches }, (_, batch) => shapes.map((shape, i) => slices(shape, i, batch)));
 }
 
 function drop({ optimizer, variables }: Made): void {
@@ -49,7 +60,7 @@ const firstSteps =
     let seconds = 0;
     for (let i = 0; i < repetitions; i++) {
       const made = fresh(task, 'first');
-      seconds += timed(() => made.optimizer.apply(made.gradients))(1) as number;
+      seconds += timed(() => made.optimizer.apply(made.gradients[0]))(1) as number;
       drop(made);
     }
     return seconds;
@@ -59,13 +70,14 @@ const asyncSteps =
   ({ optimizer, gradients }: Made, calls: number) =>
   async (repetitions: number): Promise<number> => {
     const start = performance.now();
-    for (let i = 0; i < repetitions * calls; i++) await optimizer.apply_async(gradients);
+    for (let i = 0; i < repetitions * calls; i++) await optimizer.apply_async(gradients[i % gradients.length]);
     return (performance.now() - start) / 1000;
   };
 
 function steps({ optimizer, gradients }: Made, calls: number): Instance['run'] {
+  let step = 0;
   return timed(() => {
-    for (let call = 0; call < calls; call++) optimizer.apply(gradients);
+    for (let call = 0; call < calls; call++) optimizer.apply(gradients[step++ % gradients.length]);
   });
 }
 

@@ -2,7 +2,7 @@
 
 import keras
 import tensorflow as tf
-from protocol import Instance, Task, inputs, serve
+from protocol import Instance, Task, in_turn, inputs, serve, sparse_inputs
 
 
 CLASSES_WITHOUT_OURS = {"schedule_free_adamw_aliased": "ScheduleFreeAdamW"}
@@ -19,9 +19,16 @@ def make(task: Task, mode: str) -> Instance:
     def apply(*gradients):
         optimizer.apply(gradients, variables)
 
+    def slices(i: int, rows, values) -> tf.IndexedSlices:
+        return tf.IndexedSlices(tf.constant(values), tf.constant(rows, tf.int32), tf.constant(task["shapes"][i], tf.int32))
+
     step = apply if mode == "eager" else tf.function(apply, jit_compile=mode == "jit")
+    steps = [lambda: step(*given)]
+    if task["rows"] is not None:
+        batches = [[slices(i, *slice) for i, slice in enumerate(batch)] for batch in sparse_inputs(task)]
+        steps = [lambda batch=batch: step(*batch) for batch in batches]
     return Instance(
-        step=lambda: step(*given),
+        step=in_turn(steps),
         values=lambda: [variable.numpy() for variable in variables],
         version=f"keras {keras.__version__} on tensorflow {tf.__version__}",
     )

@@ -4,6 +4,7 @@ A peer is a file that calls serve() with a function make(task, mode) -> Instance
 """
 
 import base64
+import itertools
 import json
 import os
 import sys
@@ -28,10 +29,37 @@ def pattern(length: int, phase: int) -> np.ndarray:
 
 
 def inputs(task: Task) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Variables and gradients."""
+    """Variables, and gradients unless they are sparse."""
     shapes = task["shapes"]
     of = lambda i, phase: pattern(int(np.prod(shapes[i])), 3 * i + phase).reshape(shapes[i])
-    return [of(i, 0) for i in range(len(shapes))], [of(i, 100) for i in range(len(shapes))]
+    gradients = [] if task["rows"] is not None else [of(i, 100) for i in range(len(shapes))]
+    return [of(i, 0) for i in range(len(shapes))], gradients
+
+
+BATCHES = 64
+
+
+def rows_of(rows: int, batch: int, count: int) -> np.ndarray:
+    """The rows of bench/inputs.ts."""
+    return ((np.arange(min(rows, count), dtype=np.int64) + batch * count) * 7919) % rows
+
+
+def sparse_inputs(task: Task) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """For every batch the rows and their gradients of every tensor."""
+
+    def of(batch: int, i: int) -> tuple[np.ndarray, np.ndarray]:
+        shape = task["shapes"][i]
+        rows = rows_of(shape[0], batch, task["rows"])
+        values = pattern(len(rows) * int(np.prod(shape[1:])), 3 * i + 100)
+        return rows, values.reshape([len(rows), *shape[1:]])
+
+    return [[of(batch, i) for i in range(len(task["shapes"]))] for batch in range(BATCHES)]
+
+
+def in_turn(steps: list[Callable[[], None]]) -> Callable[[], None]:
+    """A step that is another one at each call."""
+    turns = itertools.cycle(steps)
+    return lambda: next(turns)()
 
 
 def seconds(instance: Instance, calls: int) -> float:

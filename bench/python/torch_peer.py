@@ -1,7 +1,7 @@
 """PyTorch's own optimizers, foreach and fused."""
 
 import torch
-from protocol import Instance, Task, inputs, serve
+from protocol import Instance, Task, in_turn, inputs, serve, sparse_inputs
 
 
 CLASSES = {
@@ -52,7 +52,8 @@ def muon_of(task: Task, parameters: list[torch.Tensor], mode: str) -> torch.opti
 def optimizer_of(task: Task, parameters: list[torch.Tensor], mode: str) -> torch.optim.Optimizer:
     if task["rule"] == "muon":
         return muon_of(task, parameters, mode)
-    kind = CLASSES[task["rule"]]
+    sparse = task["rows"] is not None
+    kind = torch.optim.SparseAdam if sparse and task["rule"] == "adam" else CLASSES[task["rule"]]
     options = {NAMES.get(name, name): value for name, value in task["plain"].items()}
     if "beta_1" in options:
         options["betas"] = (options.pop("beta_1"), options.pop("beta_2"))
@@ -60,7 +61,7 @@ def optimizer_of(task: Task, parameters: list[torch.Tensor], mode: str) -> torch
         options["alpha"] = options.pop("rho")
     if kind is torch.optim.NAdam:  # Keras has no decay of the momentum's schedule
         options["momentum_decay"] = 1.0
-    return kind(parameters, **options, **{mode: True})
+    return kind(parameters, **options, **({} if sparse else {mode: True}))
 
 
 def make(task: Task, mode: str) -> Instance:
@@ -80,6 +81,25 @@ def make(task: Task, mode: str) -> Instance:
     def averaged() -> None:
         optimizer.step()
         torch._foreach_lerp_(averages, data, 0.01)  # Keras's default
+
+    def sparse(batch) -> None:
+        for parameter, gradient in zip(parameters, batch):
+            parameter.grad = gradient
+        optimizer.step()
+
+    if task["rows"] is not None:  # as nn.Embedding(sparse=True) leaves them
+        batches = [
+            [
+                torch.sparse_coo_tensor(torch.tensor(rows)[None], torch.tensor(values), data[i].shape)
+                for i, (rows, values) in enumerate(batch)
+            ]
+            for batch in sparse_inputs(task)
+        ]
+        return Instance(
+            step=in_turn([lambda batch=batch: sparse(batch) for batch in batches]),
+            values=lambda: [value.numpy() for value in data],
+            version=f"torch {torch.__version__}",
+        )
 
     steps = {"plain": optimizer.step, "global_clipnorm": clipped, "ema": averaged}
     return Instance(
