@@ -171,6 +171,24 @@ describe('a LossScaleOptimizer', () => {
     }
   });
 
+  it('sees them in the rows of sparse gradients, however many', async () => {
+    const [inner_optimizer, count] = [new SGD({ learning_rate: 1 }), 100_001]; // some chunks and a row
+    const optimizer = new LossScaleOptimizer({ inner_optimizer, initial_scale: 2 });
+    const table = new Variable(new Float32Array(2 * count * 3), { shape: [2 * count, 3] });
+    const values = new Float32Array(count * 3).fill(4);
+    const rows = Uint32Array.from({ length: count }, (_, i) => 2 * i + 1);
+    const slices = new IndexedSlices(values, rows, [2 * count, 3]);
+    for (const at of [0, values.length - 1])
+      for (const way of ['apply', 'apply_async'] as const) {
+        values[at] = Infinity;
+        assert.equal(await optimizer[way]([slices], [table]), 0, `${at} ${way}`);
+        values[at] = 4;
+      }
+    assert.isTrue(table.value.every((x) => x === 0));
+    assert.equal(optimizer.apply([slices]), 1);
+    assert.isTrue(table.value.every((x, i) => x === (Math.floor(i / 3) % 2 === 1 ? -32 : 0))); // 4 / (2 / 2 ** 4)
+  });
+
   for (const way of ['apply', 'apply_async'] as const)
     it(`takes sparse gradients, alone and around a MultiOptimizer: ${way}`, async () => {
       const shape = [4, 2];

@@ -15,13 +15,8 @@ const optimizerMap: Field<OptimizerMap | OptimizerSelector, true> = {
   is: (x) => x instanceof OptimizerMap || isPlainFunction(x),
   allows: () => true,
 };
-const { name, loss_scale_factor, ...rest } = unused('set it on each of the optimizers');
-const fields = {
-  optimizer_map: optimizerMap,
-  ...rest,
-  loss_scale_factor: { ...loss_scale_factor, ...nullable(finite()), extension: false },
-  name,
-};
+const { name, ...rest } = unused('set it on each of the optimizers');
+const fields = { optimizer_map: optimizerMap, ...rest, loss_scale_factor: nullable(finite()), name };
 
 /** What a `MultiOptimizer` is made of. */
 export interface MultiOptions {
