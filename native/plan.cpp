@@ -63,6 +63,26 @@ void forSpans(const Rows& rows, size_t from, size_t end, const Visit& visit) {
   }
 }
 
+// The same for the elements of all other rows, in parts of at most a stage.
+template <class Visit>
+void forGaps(const Rows& rows, size_t length, const Visit& visit) {
+  size_t begin = 0;
+  for (size_t i = 0; i <= rows.count; ++i) {
+    const size_t end = i < rows.count ? size_t(rows.at[i]) * rows.columns : length;
+    for (size_t some; begin < end; begin += some) {
+      some = std::min(end - begin, kStage - begin % kStage);
+      visit(begin, some);
+    }
+    begin = end + rows.columns;
+  }
+}
+
+// Whether a gradient of 0 is one no more when it comes to the rule: after a norm, or by a scalar, that is not finite.
+bool isZeroLost(const Tensor& tensor, const Control& c) {
+  const auto loses = [](double x) { return !(0 * x == 0); };
+  return loses(tensor.multiplier / tensor.divisor) || std::any_of(c.scalars, c.scalars + kMaxScalars, loses);
+}
+
 void* advanced(void* array, size_t bytes) { return array != nullptr ? static_cast<char*>(array) + bytes : nullptr; }
 
 // A tensor from an element on, whose gradients lie elsewhere.
@@ -187,6 +207,8 @@ Pass descentOf(Pass& directed) {
 
 // Below this, a pass is done before a helper wakes up.
 constexpr size_t kShared = 2 * kChunk;  // elements
+
+alignas(64) const double kZeros[kStage] = {};
 
 // What several passes do one after the other stays in the first-level cache.
 constexpr size_t kCached = 1024;  // elements
@@ -377,7 +399,7 @@ void Plan::setDescents() {
   }
 }
 
-// Only what has a gradient is looked at: the rule leaves all else alone.
+// Only what has a gradient is looked at: the rule leaves all else alone, unless nothing is a number any more.
 void Plan::runRows(const Pass& pass) const {
   const Kernels::Update update = kernels_.update[pass.rule][pass.dtype];
   for (size_t t = 0; t < pass.tensors.size(); ++t) {
@@ -388,6 +410,14 @@ void Plan::runRows(const Pass& pass) const {
     forPieces(pass.dtype, (elements + kChunk - 1) / kChunk, elements, [&](size_t i) {
       forSpans(rows, i * kChunk, std::min(elements, (i + 1) * kChunk), [&](size_t begin, size_t from, size_t length) {
         update(spanOf(tensor, pass.dtype, begin, from), 0, length, *pass.control);
+      });
+    });
+    if (!isZeroLost(tensor, *pass.control)) continue;
+    forPieces(pass.dtype, 1, 0, [&](size_t) {
+      forGaps(rows, tensor.length, [&](size_t begin, size_t length) {
+        Tensor gap = spanOf(tensor, pass.dtype, begin, 0);
+        gap.g = kZeros;
+        update(gap, 0, length, *pass.control);
       });
     });
   }

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { assert } from 'chai';
 
 import {
+  Adagrad,
   Adam,
   getNumThreads,
   IndexedSlices,
@@ -167,6 +168,30 @@ describe('a sparse gradient that costs its rows only', () => {
             }
           }
       }
+    });
+
+  for (const [name, make] of [{ clipnorm: 1 }, { global_clipnorm: 1 }].flatMap((flag) =>
+    [new SGD(flag), new Adagrad(flag)].map((like) => [
+      `${like.name} ${JSON.stringify(flag)}`,
+      () => new (like.constructor as typeof SGD)(flag),
+    ]),
+  ) as [string, () => Optimizer][])
+    it(`makes not-a-numbers of whole variables where a norm is none, as the dense one: ${name}`, async () => {
+      for (const type of types)
+        for (const bad of [NaN, Infinity]) {
+          const steps = gradientsOf(type, 'not finite');
+          for (const gradients of steps.slice(0, 2)) {
+            const [{ values }] = gradients as [IndexedSlices];
+            (values as FloatArray)[1] = bad;
+          }
+          const expected = await trace(
+            make(),
+            type,
+            steps.map((list) => list.map(asDense)),
+            'apply',
+          );
+          assert.deepEqual(await trace(make(), type, steps, 'apply'), expected);
+        }
     });
 
   it('does not look at the other rows', () => {
