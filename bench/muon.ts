@@ -33,6 +33,7 @@ const taskOn = (threads: number): Task => ({
   calls: 1,
   passes: [],
   gradients: null,
+  rows: null,
   shapes: [[side, side]],
   threads,
 });
