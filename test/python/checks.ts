@@ -6,7 +6,15 @@ import { deserialize, get, serialize, stringify, type Configurable, type Seriali
 import type { Configuration } from '../promise.ts';
 import { sameForm, sameRun } from './compare.ts';
 import type { Keras, Training } from './keras.ts';
-import { fromTheBeginning, startAfter, trainKeras, trainOurs, type Numbers, type Start } from './training.ts';
+import {
+  fromTheBeginning,
+  sparseGradientsOf,
+  startAfter,
+  trainKeras,
+  trainOurs,
+  type Numbers,
+  type Start,
+} from './training.ts';
 
 export const configurable = ({ class: class_name, args: config }: Configuration): Configurable =>
   deserialize({ class_name, config });
@@ -54,6 +62,12 @@ export async function checkSteps(keras: Keras, c: Configuration, given = c): Pro
   const theirs = await trainKeras(keras, given, fromTheBeginning, kSteps);
   sameRun(c, 0, ours, theirs);
   return [ours, theirs];
+}
+
+/** Keras's own sparse updates, of rows that come once, are ours. */
+export async function checkSparseSteps(keras: Keras, c: Configuration, given = c): Promise<void> {
+  const ours = trainOurs(c, fromTheBeginning, kSteps, sparseGradientsOf);
+  sameRun(c, 0, ours, await trainKeras(keras, given, fromTheBeginning, kSteps, sparseGradientsOf));
 }
 
 const rest = (run: Training<Numbers>): Training<Numbers> => ({ ...run, moments: run.moments.slice(kHanded) });

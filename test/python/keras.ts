@@ -13,6 +13,8 @@ export interface Sent {
   readonly shape: readonly number[];
   readonly values: string;
 }
+/** A gradient: values in the shape of its variable, or of some of its rows. */
+export type SentGradient = string | (Sent & { readonly indices: readonly number[] });
 /** After a step. */
 export interface Moment<V> {
   /** The learning rate of the step, asked before it. */
@@ -38,7 +40,7 @@ export interface Questions {
     /** For the optimizer's variables; null for a new optimizer. */
     readonly state: readonly Sent[] | null;
     /** Step by step, variable by variable. */
-    readonly gradients: readonly (readonly string[])[];
+    readonly gradients: readonly (readonly SentGradient[])[];
   };
   /** Which of these names Keras has. */
   readonly known: { readonly optimizers: readonly string[]; readonly schedules: readonly string[] };

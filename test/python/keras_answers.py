@@ -50,6 +50,13 @@ def variable_of(sent: dict[str, Any]) -> keras.Variable:
         return keras.Variable(decode(sent["values"], sent["shape"]).astype("float32"), name=name)
 
 
+def gradient_of(sent: str | dict[str, Any], variable: keras.Variable) -> tf.Tensor | tf.IndexedSlices:
+    if isinstance(sent, str):
+        return tf.constant(decode(sent, variable.shape).astype("float32"))
+    values = decode(sent["values"], sent["shape"]).astype("float32")
+    return tf.IndexedSlices(tf.constant(values), tf.constant(sent["indices"]), tf.constant(variable.shape))
+
+
 def train(request: Request) -> Reply:
     optimizer = keras.optimizers.deserialize(json.loads(request["text"]))
     variables = [variable_of(v) for v in request["variables"]]
@@ -66,8 +73,7 @@ def train(request: Request) -> Reply:
     moments = []
     for gradients in request["gradients"]:
         rate = float(getattr(optimizer, "learning_rate", 0))  # a MultiOptimizer has none
-        given = [decode(g, v.shape).astype("float32") for g, v in zip(gradients, variables)]
-        optimizer.apply([tf.constant(g) for g in given], variables)
+        optimizer.apply([gradient_of(g, v) for g, v in zip(gradients, variables)], variables)
         moments.append({"rate": rate, "values": encode(variables), "state": encode(optimizer.variables)})
     optimizer.finalize_variable_values(variables)
     kept = [{"path": v.path, "shape": list(v.shape), "dtype": v.dtype} for v in optimizer.variables]

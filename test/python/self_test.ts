@@ -47,6 +47,7 @@ async function plantInSteps(keras: Keras, tally: Tally, name: string, args: Conf
   const c = { class: name, args: { ...args, learning_rate: 0.25 } };
   const other = { class: name, args: { ...args, learning_rate: 0.25025 } };
   await findsOne(tally, 'in steps', other, () => checks.checkSteps(keras, c, other));
+  await findsOne(tally, 'in sparse steps', other, () => checks.checkSparseSteps(keras, c, other));
   const both = await checks.checkSteps(keras, c);
   await findsOne(tally, 'in states for Keras', c, () => checks.checkStateForKeras(keras, c, both, otherState));
   await findsOne(tally, 'in states of Keras', c, () => checks.checkStateOfKeras(c, both, otherState));

@@ -1,6 +1,7 @@
 // The same few steps by this library and by Keras: what they start from, and what both leave.
 import {
   deserialize,
+  IndexedSlices,
   LossScaleOptimizer,
   MultiOptimizer,
   stringify,
@@ -9,7 +10,7 @@ import {
 } from '../../lib/index.ts';
 import { pattern } from '../../bench/inputs.ts';
 import type { Configuration } from '../promise.ts';
-import { decode, encode, type Keras, type Sent, type Training } from './keras.ts';
+import { decode, encode, type Keras, type Sent, type SentGradient, type Training } from './keras.ts';
 
 export type Numbers = ArrayLike<number> & Iterable<number>;
 type Run = Training<Numbers>;
@@ -28,6 +29,19 @@ export const beginning: readonly Numbers[] = parts.map((part, i) => pattern(leng
 export const gradientsOf = (t: number): readonly Float32Array[] =>
   parts.map((part, i) => pattern(lengthOf(part), 3 * i + 17 * t + 100).map((g, k) => ((k + t) % 5 === 4 ? 0 : g)));
 
+type Gradients = readonly (Float32Array | IndexedSlices)[];
+export type GradientsAt = (t: number) => Gradients;
+
+/** The same, but of three rows of the matrix, other ones in each step, only what they have. */
+export const sparseGradientsOf = (t: number): Gradients =>
+  gradientsOf(t).map((gradient, i) => {
+    const { shape } = parts[i] as (typeof parts)[number];
+    if (shape.length < 2) return gradient;
+    const [rows, columns] = shape as readonly [number, number];
+    const indices = [5, 1, 3].map((row) => (row + 2 * t) % rows);
+    return new IndexedSlices(gradient.slice(0, 3 * columns), indices, shape);
+  });
+
 /** Where a training goes on: the numbers of the variables, and of the optimizer's. */
 export interface Start {
   readonly values: readonly Numbers[];
@@ -40,8 +54,14 @@ export const startAfter = (run: Run, after: number): Start => {
   const { values, state } = run.moments[after - 1] as Run['moments'][number];
   return { values, state, after };
 };
-const stepsFrom = ({ after }: Start, count: number): (readonly Float32Array[])[] =>
-  Array.from({ length: count }, (_, i) => gradientsOf(after + i + 1));
+const stepsFrom = ({ after }: Start, count: number, gradients: GradientsAt): Gradients[] =>
+  Array.from({ length: count }, (_, i) => gradients(after + i + 1));
+
+const sent = (gradient: Float32Array | IndexedSlices): SentGradient => {
+  if (gradient instanceof Float32Array) return encode(gradient);
+  const { values, indices, dense_shape } = gradient;
+  return { values: encode(values), indices: [...indices], shape: [indices.length, ...dense_shape.slice(1)] };
+};
 
 /** With a name that is the same on both sides, where none is given. */
 const optimizerOf = ({ class: class_name, args: config }: Configuration): Optimizer =>
@@ -57,13 +77,13 @@ const rateOf = (optimizer: Optimizer): number => {
 };
 
 /** `count` steps of ours. */
-export function trainOurs(c: Configuration, start: Start, count: number): Run {
+export function trainOurs(c: Configuration, start: Start, count: number, given: GradientsAt = gradientsOf): Run {
   const optimizer = optimizerOf(c);
   const variables = parts.map((part, i) => variableOf(part, start.values[i] ?? []));
   optimizer.build(variables);
   if (start.state !== null) optimizer.set_weights(start.state.map((numbers) => Float64Array.from(numbers)));
   const numbersOf = (list: readonly Variable[]) => list.map(({ value }) => Float64Array.from(value, Number));
-  const moments = stepsFrom(start, count).map((gradients) => {
+  const moments = stepsFrom(start, count, given).map((gradients) => {
     const rate = rateOf(optimizer);
     optimizer.apply(gradients);
     return { rate, values: numbersOf(variables), state: numbersOf(optimizer.variables) };
@@ -76,7 +96,13 @@ export function trainOurs(c: Configuration, start: Start, count: number): Run {
 }
 
 /** `count` steps of the optimizer that Keras makes of our config. */
-export async function trainKeras(keras: Keras, c: Configuration, start: Start, count: number): Promise<Run> {
+export async function trainKeras(
+  keras: Keras,
+  c: Configuration,
+  start: Start,
+  count: number,
+  given: GradientsAt = gradientsOf,
+): Promise<Run> {
   const optimizer = optimizerOf(c);
   optimizer.build(parts.map((part, i) => variableOf(part, start.values[i] ?? [])));
   const shapes = optimizer.variables.map(({ shape }) => shape);
@@ -85,7 +111,7 @@ export async function trainKeras(keras: Keras, c: Configuration, start: Start, c
     text: stringify(optimizer),
     variables: parts.map((part, i) => ({ ...part, values: encode(start.values[i] ?? []) })),
     state,
-    gradients: stepsFrom(start, count).map((gradients) => gradients.map(encode)),
+    gradients: stepsFrom(start, count, given).map((gradients) => gradients.map(sent)),
   });
   optimizer.dispose();
   const decoded = moments.map(({ rate, values, state }) => ({
