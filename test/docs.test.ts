@@ -58,6 +58,7 @@ describe('the documentation', () => {
     { page: 'README.md', programs: 1, lines: 16 },
     { page: 'docs/callbacks.md', programs: 3, lines: 20 },
     { page: 'docs/loss-scale.md', programs: 2, lines: 14 },
+    { page: 'docs/sparse.md', programs: 1, lines: 9 },
   ];
   for (const { page, programs, lines } of pages)
     it(`shows programs that run and print what they say: ${page}`, () => {
