@@ -12,10 +12,12 @@ import numpy as np
 import tensorflow as tf
 from copied_momentum import copy_momentum
 from keras.src.backend import name_scope
+from keras.src.optimizers import ALL_OBJECTS_DICT
 from keras.src.utils.naming import reset_uids
 from protocol import reply_to_lines
 
 copy_momentum()
+ALL_OBJECTS_DICT["lamb"] = keras.optimizers.Lamb  # which Keras forgets there: get("lamb") raises, deserialize gives a string
 modules = {"optimizers": keras.optimizers, "schedules": keras.optimizers.schedules}
 
 Request = dict[str, Any]

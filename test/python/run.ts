@@ -53,6 +53,8 @@ async function commonClasses(keras: Keras): Promise<Common> {
     console.log(
       'ScheduleFreeAdamW of Keras has a bug on TensorFlow: here it runs as test/golden/copied_momentum.py mends it',
     );
+  if (common.optimizers.includes('Lamb'))
+    console.log('Lamb is missing among the names that Keras reads: here it is entered');
   return common;
 }
 
