@@ -7,7 +7,7 @@ import { describe, typeError } from './errors.ts';
 import { gatherGradients, nothingGathered, type Gathered, type Gradient } from './gradients.ts';
 import type { Memory } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
-import type { Given, Parts } from './parts.ts';
+import type { Given, Parts, Waiting } from './parts.ts';
 import type { Program } from './pass.ts';
 import { rememberedPower } from './powers.ts';
 import type { Rows } from './rows.ts';
@@ -313,29 +313,39 @@ export class Engine<F extends Fields> extends Runner {
     this.hold(holder);
     const state = this.state;
     const own = gradients === undefined && variables === undefined && state?.asyncSafe === true;
-    return this.#open(own, [], (arrays) =>
-      gatherGradients(this.#driver.who, this.built('apply'), arrays, gradients, variables, places),
-    );
+    const gather = (arrays: (AnyArray | null)[]) =>
+      gatherGradients(this.#driver.who, this.built('apply'), arrays, gradients, variables, places);
+    return this.#open(own, [], gather, () => this.release());
   }
 
-  override stage(given: Given, holder: object): () => Parts {
+  override stage(given: Given, holder: object): Waiting {
     this.hold(holder);
     try {
-      const staged = this.alone(() => this.#stage(this.built('apply_async'), given));
+      const state = this.built('apply_async');
+      const staged = this.alone(() => this.#stage(state, given));
+      const cancel = () => {
+        state.sparse.give(staged.gathered.rows);
+        this.release();
+      };
       const place = (arrays: (AnyArray | null)[]) => {
         staged.arrays.forEach((array, i) => (arrays[i] = array));
         return staged.gathered;
       };
-      return () => this.#open(staged === nothingStaged, staged.held, place);
+      return { begin: () => this.#open(staged === nothingStaged, staged.held, place, cancel), cancel };
     } catch (error) {
       this.release();
       throw error;
     }
   }
 
-  /** Begins a step of a wrapper; `gather` puts its gradients into the arrays of the program. */
-  #open(own: boolean, held: readonly Memory[], gather: (arrays: (AnyArray | null)[]) => Gathered): Parts {
-    let end = () => this.release();
+  /** Begins a step of a wrapper; `gather` puts its gradients into the arrays of the program, `cancel` is for before that. */
+  #open(
+    own: boolean,
+    held: readonly Memory[],
+    gather: (arrays: (AnyArray | null)[]) => Gathered,
+    cancel: () => void,
+  ): Parts {
+    let end = cancel;
     try {
       const state = this.built('apply');
       const brought = this.#steps(state, own);

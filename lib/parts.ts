@@ -32,6 +32,13 @@ export interface Parts {
   end(): void;
 }
 
+/** A step whose gradients have been taken, and whose turn has not come yet. One of both is called, once. */
+export interface Waiting {
+  begin(): Parts;
+  /** Gives back what it has taken, and leaves the step that runs alone. */
+  cancel(): void;
+}
+
 async function settled<T>(promises: readonly Promise<T>[]): Promise<T[]> {
   await Promise.allSettled(promises); // nothing goes on when this ends
   return Promise.all(promises);

@@ -3,7 +3,7 @@
 import { stateError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
 import type { Dtype } from './native.ts';
-import type { Given, Parts } from './parts.ts';
+import type { Given, Parts, Waiting } from './parts.ts';
 import { StepQueue } from './queue.ts';
 import type { Roster } from './roster.ts';
 import { scalarStorage } from './storage.ts';
@@ -62,7 +62,7 @@ export abstract class Runner {
   /** Begins a step of a wrapper. Throws as `apply`, with nothing changed. */
   abstract begin(given: Given, holder: object): Parts;
   /** The same for an asynchronous step: takes the gradients now, and begins when it is told to. */
-  abstract stage(given: Given, holder: object): () => Parts;
+  abstract stage(given: Given, holder: object): Waiting;
   /** Undoes `build`; by places in `tracked`, what was added since. */
   protected abstract unbuild(first?: number, end?: number): void;
 

@@ -4,7 +4,7 @@ import type { CommonValues } from './optimizers/common.ts';
 import { rangeError, typeError, describe } from './errors.ts';
 import type { Gradient } from './gradients.ts';
 import { Optimizer } from './optimizer.ts';
-import { together, type Given, type Parts } from './parts.ts';
+import { together, type Given, type Parts, type Waiting } from './parts.ts';
 import { Roster } from './roster.ts';
 import { isEmpty, Runner, type Averaged, type Told } from './runner.ts';
 import { Snapshot } from './snapshot.ts';
@@ -215,8 +215,8 @@ export class Wrapping extends Runner {
     const undo = this.buildFor(variables);
     this.built('apply_async');
     try {
-      const begin = this.alone(() => this.#stage({ gradients, variables }, this));
-      await this.queue.add(() => this.#stepAsync(begin));
+      const waiting = this.alone(() => this.#stage({ gradients, variables }, this));
+      await this.queue.add(() => this.#stepAsync(waiting));
     } catch (error) {
       undo();
       throw error;
@@ -224,9 +224,9 @@ export class Wrapping extends Runner {
     return this.#steps;
   }
 
-  async #stepAsync(begin: () => Parts): Promise<void> {
+  async #stepAsync(waiting: Waiting): Promise<void> {
     const { guard } = this.#wrapper;
-    const parts = this.alone(begin);
+    const parts = this.alone(() => waiting.begin());
     try {
       if (guard !== undefined && !(await parts.finiteAsync())) return this.#skip(guard);
       this.alone(() => parts.prepare(guard?.scale()));
@@ -274,17 +274,24 @@ export class Wrapping extends Runner {
     return this.#held(holder, () => this.#nested(this.#begin(given, holder)));
   }
 
-  override stage(given: Given, holder: object): () => Parts {
+  override stage(given: Given, holder: object): Waiting {
     return this.#held(holder, () => {
-      const begin = this.#stage(given, holder);
-      return () => this.#nested(begin());
+      const waiting = this.#stage(given, holder);
+      return {
+        begin: () => this.#orRelease(() => this.#nested(waiting.begin())),
+        cancel: () => (waiting.cancel(), this.release()),
+      };
     });
   }
 
   #held<R>(holder: object, part: () => R): R {
     this.hold(holder);
+    return this.#orRelease(() => this.alone(part));
+  }
+
+  #orRelease<R>(part: () => R): R {
     try {
-      return this.alone(part);
+      return part();
     } catch (error) {
       this.release();
       throw error;
@@ -299,26 +306,31 @@ export class Wrapping extends Runner {
   }
 
   #begin(given: Given, holder: object): Parts {
-    return together(
-      collect(
-        this.#split(given).map(
-          ([runner, own]) =>
-            () =>
-              runner.begin(own, holder),
-        ),
-      ),
+    const begins = this.#split(given).map(
+      ([runner, own]) =>
+        () =>
+          runner.begin(own, holder),
     );
+    return together(all(begins, (parts) => parts.end()));
   }
 
-  #stage(given: Given, holder: object): () => Parts {
-    const begins: (() => Parts)[] = [];
-    try {
-      for (const [runner, own] of this.#split(given)) begins.push(runner.stage(own, holder));
-    } catch (error) {
-      for (const begin of begins) begin().end();
-      throw error;
-    }
-    return () => together(collect(begins));
+  #stage(given: Given, holder: object): Waiting {
+    const stages = this.#split(given).map(
+      ([runner, own]) =>
+        () =>
+          runner.stage(own, holder),
+    );
+    const waiting = all(stages, (one) => one.cancel());
+    const cancelFrom = (first: number) => waiting.slice(first).forEach((one) => one.cancel());
+    const begins = waiting.map((one, i) => () => {
+      try {
+        return one.begin();
+      } catch (error) {
+        cancelFrom(i + 1); // this one has cancelled itself
+        throw error;
+      }
+    });
+    return { begin: () => together(all(begins, (parts) => parts.end())), cancel: () => cancelFrom(0) };
   }
 
   /** What each member gets. */
@@ -359,16 +371,16 @@ export class Wrapping extends Runner {
   }
 }
 
-/** All of them, or none: those that have begun end. */
-function collect(begins: readonly (() => Parts)[]): readonly Parts[] {
-  const begun: Parts[] = [];
+/** What all of them make, or nothing: what some have made is taken back. */
+function all<M>(makes: readonly (() => M)[], takeBack: (made: M) => void): readonly M[] {
+  const made: M[] = [];
   try {
-    for (const begin of begins) begun.push(begin());
+    for (const make of makes) made.push(make());
   } catch (error) {
-    for (const parts of begun) parts.end();
+    made.forEach(takeBack);
     throw error;
   }
-  return begun;
+  return made;
 }
 
 /** Builds an optimizer for some variables of the roster, if it is not built yet; `undo` gets what takes that back. */

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "flush.h"
+#include "matrix/blas.h"
 #include "matrix/whole.h"
 #include "reduce.h"
 #include "threads.h"
@@ -77,10 +78,12 @@ void forGaps(const Rows& rows, size_t length, const Visit& visit) {
   }
 }
 
-// Whether a gradient of 0 is one no more when it comes to the rule: after a norm, or by a scalar, that is not finite.
-bool isZeroLost(const Tensor& tensor, const Control& c) {
+// Whether a gradient of 0 is one no more when it comes to the rule: after a loss scale of 0, or a norm or a scalar that is not
+// finite.
+bool isZeroLost(const Tensor& tensor, const Control& c, Dtype dtype) {
   const auto loses = [](double x) { return !(0 * x == 0); };
-  return loses(tensor.multiplier / tensor.divisor) || std::any_of(c.scalars, c.scalars + kMaxScalars, loses);
+  const double least = dtype == kFloat32 ? 0x1p-126 : 0x1p-1074;
+  return !(std::abs(c.unscale) >= least) || loses(tensor.multiplier / tensor.divisor) || std::any_of(c.scalars, c.scalars + kMaxScalars, loses);
 }
 
 void* advanced(void* array, size_t bytes) { return array != nullptr ? static_cast<char*>(array) + bytes : nullptr; }
@@ -233,6 +236,7 @@ Plan::Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables, S
   for (size_t i = 0; i < passes_.size(); ++i) {
     largest = std::max(largest, passes_[i].blocks() * (passes_[i].directed() ? 2 : 1));
     workspace = std::max(workspace, workspaceOf(passes_[i]));
+    if (wholeIn(Rules(), passes_[i].rule) == kOrthogonal) blas_ = chosenBlas();  // once: a step throws nothing
     group(i);
     findAverage(i);
   }
@@ -385,7 +389,7 @@ void Plan::steer(size_t directed) {
     double *squares = partials_.data() + pass.firstBlock[t], *ofDirection = squares + pass.blocks();
     const size_t blocks = blocksOf(pass.tensors[t].length);
     steerOf(pass)({kernels_, *pass.control, passes_[directed + 1].tensors[t], pass.further[t].shape, foldPairwise(squares, blocks),
-                   foldPairwise(ofDirection, blocks), pass.further[t].extra, cancelled_, workspace_ ? workspace_->data : nullptr});
+                   foldPairwise(ofDirection, blocks), pass.further[t].extra, cancelled_, blas_, workspace_ ? workspace_->data : nullptr});
   }
 }
 
@@ -412,7 +416,7 @@ void Plan::runRows(const Pass& pass) const {
         update(spanOf(tensor, pass.dtype, begin, from), 0, length, *pass.control);
       });
     });
-    if (!isZeroLost(tensor, *pass.control)) continue;
+    if (!isZeroLost(tensor, *pass.control, pass.dtype)) continue;
     forPieces(pass.dtype, 1, 0, [&](size_t) {
       forGaps(rows, tensor.length, [&](size_t begin, size_t length) {
         Tensor gap = spanOf(tensor, pass.dtype, begin, 0);

@@ -127,6 +127,7 @@ class Plan {
   std::vector<double> partials_;  // of each block of the largest pass; and of its directions
   std::vector<Control> descents_;  // of the passes that descend, in their order
   SharedMemory control_;
+  const struct Blas* blas_ = nullptr;  // for the products of directed passes
   SharedMemory workspace_;  // of the directed passes, one tensor after the other
   std::atomic<bool> cancelled_{false};
   std::atomic<bool> finite_{true};  // as far as it is known

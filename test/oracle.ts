@@ -71,6 +71,12 @@ const ftrl =
     return [o.div(o.sub(clamp(o, zNext, l1), zNext), o.add(o.div(after, rate), l2)), nNext, zNext];
   };
 
+/** Adafactor's: of the smallest normal number at least. */
+const rootOfMoment = (o: Operations, v: number): number => {
+  const smallest = o === operations.float32 ? normal : 2 ** -1022;
+  return o.sqrt(v < smallest ? smallest : v);
+};
+
 export const oracleRules: Readonly<Record<string, OracleRule>> = {
   sgd: (o, [p = 0, g = 0], [rate = 0]) => [o.sub(p, o.mul(g, rate))],
   sgd_momentum(o, [p = 0, g = 0, m = 0], [rate = 0, momentum = 0]) {
@@ -156,7 +162,7 @@ export const oracleRules: Readonly<Record<string, OracleRule>> = {
   },
   adafactor(o, [, g = 0, v = 0], [b2 = 0, rest = 0, epsilon = 0]) {
     const vNext = o.add(o.mul(b2, v), o.mul(rest, o.add(o.mul(g, g), epsilon)));
-    return [o.div(g, o.sqrt(vNext)), vNext];
+    return [o.div(g, rootOfMoment(o, vNext)), vNext];
   },
   adafactor_factored: (_, [, g = 0]) => [g],
   muon(o, [, g = 0, m = 0], [minusOne = 0]) {
@@ -270,7 +276,7 @@ function factoredDirection(
       v[begin + i] = o.mul(scale, c[m * columns + (i % columns)] as number);
     }
   }
-  return gradient.map((g, i) => o.div(g, o.sqrt(v[i] as number)));
+  return gradient.map((g, i) => o.div(g, rootOfMoment(o, v[i] as number)));
 }
 
 const relativeFactor: OracleFactor = (o, squares, directionSquares, scalars, length) => {

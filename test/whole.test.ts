@@ -1,7 +1,7 @@
 // Rules that look at the whole of a variable: their steps follow from all of its elements, and from nothing else.
 import { assert } from 'chai';
 
-import { Lamb, memory, Variable, type FloatArray, type Optimizer } from '../lib/index.ts';
+import { Adafactor, Lamb, memory, Variable, type FloatArray, type Optimizer } from '../lib/index.ts';
 import { addon, newPlan, ruleNamed, type Memory, type TensorSpec } from '../lib/native.ts';
 import { thrown } from './errors.ts';
 import { classes, flags, variants, type OptimizerClass } from './optimizers.ts';
@@ -188,4 +188,16 @@ describe('Lamb', () => {
       near([first as number, third as number], [2.5, 4.5]);
     }
   });
+});
+
+describe('Adafactor', () => {
+  for (const dtype of ['float32', 'float64'] as const)
+    it(`stays finite where neither a row nor a column has a gradient: ${dtype}`, () => {
+      const kernel = new Variable(Array<number>(6).fill(0.5), { shape: [2, 3], dtype });
+      const optimizer = new Adafactor({ learning_rate: 0.1 });
+      for (let t = 0; t < 3; t++) optimizer.apply([types[dtype].of(0.001, 0.002, 0, 0, 0, 0)], [kernel]);
+      const [a, b, ...untouched] = kernel.value;
+      assert.isTrue([a, b].every((x) => (x as number) < 0.5));
+      assert.deepEqual(untouched, [0.5, 0.5, 0.5, 0.5]);
+    });
 });

@@ -22,6 +22,13 @@ Operand<T> apart(Operand<T> operand, const Product<T>& product, T* copy) {
   return operand;
 }
 
+// Between two rows of what is stored, which are the k's where `byDepth` says so, else the lines. A BLAS wants a row to fit
+// also where there is only one.
+template <class T>
+int stepOf(const Operand<T>& operand, bool byDepth, size_t depth) {
+  return int(byDepth ? std::max(operand.depthStep, operand.lines) : std::max(operand.lineStep, depth));
+}
+
 template <class T>
 void run(Blas::Gemm<T> gemm, const Product<T>& product, T* packed) {
   const int rows = int(product.left.lines), columns = int(product.right.lines);
@@ -29,8 +36,8 @@ void run(Blas::Gemm<T> gemm, const Product<T>& product, T* packed) {
   const Operand<T> left = apart(product.left, product, packed), right = apart(product.right, product, packed);
   const bool leftTurned = left.depthStep != 1, rightTurned = right.lineStep != 1;
   gemm(kRowMajor, leftTurned ? kTransposed : kAsItIs, rightTurned ? kTransposed : kAsItIs, rows, columns, int(product.depth),
-       product.scale, left.data, int(leftTurned ? left.depthStep : left.lineStep), right.data,
-       int(rightTurned ? right.lineStep : right.depthStep), product.out_scale, product.out, columns);
+       product.scale, left.data, stepOf(left, leftTurned, product.depth), right.data, stepOf(right, !rightTurned, product.depth),
+       product.out_scale, product.out, columns);
 }
 
 void* symbolOf(void* library, const char* name, const std::string& path) {

@@ -15,7 +15,7 @@ void steer(const Directed& d) {
   const auto k = scalarsOf<Muon, T>(d.control);
   const size_t rows = d.shape.rows, columns = d.shape.columns;
   T* const direction = static_cast<T*>(const_cast<void*>(d.tensor.g));
-  const Means means = {d.kernels.addTile[sizeof(T) == sizeof(float) ? kFloat32 : kFloat64], chosenBlas(), &d.cancelled};
+  const Means means = {d.kernels.addTile[sizeof(T) == sizeof(float) ? kFloat32 : kFloat64], d.blas, &d.cancelled};
   const NewtonSchulz<T> with = {k.muon_a, k.muon_b, k.muon_c, size_t(k.ns_steps)};
   newtonSchulz(direction, rows, columns, d.directionSquares, with, means, static_cast<T*>(d.workspace));
   const T size = squareRoot(T(std::max(rows, columns)));
@@ -27,7 +27,6 @@ void steer(const Directed& d) {
 const Steer kOrthogonalSteer[] = {steer<float>, steer<double>};
 
 size_t orthogonalBytes(const Shape& shape, Dtype dtype) {
-  chosenBlas();  // an error about it comes now, not in a step
   return dtype == kFloat32 ? newtonSchulzLength<float>(shape.rows, shape.columns) * sizeof(float)
                            : newtonSchulzLength<double>(shape.rows, shape.columns) * sizeof(double);
 }

@@ -15,6 +15,7 @@ struct Directed {
   double squares, directionSquares;  // sums over p, as the weight decay leaves it, and over the direction; in one fixed order
   const std::vector<SharedMemory>& extra;  // what the rule keeps for the variable beside its slots
   const std::atomic<bool>& cancelled;
+  const struct Blas* blas;  // for products; null: our own
   void* workspace;  // as many bytes as the kind needs, aligned to 64; nothing in it lasts
 };
 using Steer = void (*)(const Directed&);

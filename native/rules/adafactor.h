@@ -8,8 +8,15 @@
 //   p <- p - max(epsilon_2, RMS(p)) rho d / max(1, RMS(d) / clip_threshold)        RMS: root of the mean of squares
 // adafactor, for variables of less than two dimensions, has v <- b v + (1 - b) s. In adafactor_factored, d is the gradient until
 // native/matrix/adafactor.cpp has made the rest of it.
+// Where neither a row nor a column has a gradient, v underflows to 0: Keras divides 0 by it, and the variable is NaN from then on.
+// Here the root is that of the smallest normal number at least.
 #pragma once
 #include "rule.h"
+
+template <class T>
+RULE T rootOfMoment(T v) {
+  return squareRoot(maximum(v, T(sizeof(T) == sizeof(float) ? 0x1p-126 : 0x1p-1022)));
+}
 
 struct Adafactor {
   static constexpr Text name = "adafactor";
@@ -23,7 +30,7 @@ struct Adafactor {
   template <class T>
   RULE static void update(T& d, T g, T& v, const Scalars<T>& k) {
     v = k.beta_2 * v + k.one_minus_beta_2 * (g * g + k.epsilon_1);
-    d = g / squareRoot(v);
+    d = g / rootOfMoment(v);
   }
 };
 
