@@ -14,11 +14,13 @@ const kSchedule = 'exponential';
 /** docs/optimizers-on-mnist.md says how the rates were found, and why two stay constant. */
 const settings: Readonly<Record<string, Setting>> = {
   adadelta: { rate: 10, schedule: kSchedule },
+  adafactor: { rate: 0.1, schedule: kSchedule },
   adagrad: { rate: 0.3, schedule: kSchedule },
   adam: { rate: 0.01, schedule: kSchedule },
   adamax: { rate: 0.03, schedule: kSchedule },
   adamw: { rate: 0.01, schedule: kSchedule },
   ftrl: { rate: 0.1, schedule: 'constant' },
+  lamb: { rate: 0.03, schedule: kSchedule },
   lion: { rate: 0.001, schedule: kSchedule },
   muon: { rate: 0.03, schedule: kSchedule },
   nadam: { rate: 0.01, schedule: kSchedule },
