@@ -20,7 +20,7 @@ const settings: Readonly<Record<string, Setting>> = {
   adamax: { rate: 0.03, schedule: kSchedule },
   adamw: { rate: 0.01, schedule: kSchedule },
   ftrl: { rate: 0.1, schedule: 'constant' },
-  lamb: { rate: 0.03, schedule: kSchedule },
+  lamb: { rate: 0.01, schedule: kSchedule },
   lion: { rate: 0.001, schedule: kSchedule },
   muon: { rate: 0.03, schedule: kSchedule },
   nadam: { rate: 0.01, schedule: kSchedule },
