@@ -21,6 +21,7 @@ const telling: Readonly<Record<string, readonly unknown[]>> = {
   decay_steps: [4, 2.5],
   ema_overwrite_frequency: [2, 3],
   end_learning_rate: [0.01],
+  epsilon_1: [1e-6, 0.01], // with 0, Keras divides 0 by 0
   exclude_layers: [['kernel'], ['den.e/']],
   first_decay_steps: [2.5, 4],
   gradient_accumulation_steps: [2, 3],
@@ -29,7 +30,7 @@ const telling: Readonly<Record<string, readonly unknown[]>> = {
   momentum: [0.5, 0, 0.9],
   // such that five iterations stay finite
   muon_a: [3, 2.5],
-  muon_b: [-3.5, -4],
+  muon_b: [-3.5],
   muon_c: [1.5, 2],
   ns_steps: [2, 3, 0],
   power: [0.5, 0, 2],

@@ -34,10 +34,13 @@ async function checkConfiguration(keras: Keras, tally: Tally, c: Configuration):
 
 /**
  * Keras raises a TypeError for a loss scale: it divides an IndexedSlices. Where a divisor is 0, it mixes rows up that do not come in
- * order. A schedule has nothing to do with the gradients.
+ * order. A schedule has nothing to do with the gradients. Its Adafactor makes NaN of a matrix with an empty row and an empty column.
  */
-const takesSparse = ({ args }: Configuration): boolean =>
-  (args.loss_scale_factor ?? null) === null && args.epsilon !== 0 && typeof args.learning_rate !== 'object';
+const takesSparse = ({ class: name, args }: Configuration): boolean =>
+  name !== 'Adafactor' &&
+  (args.loss_scale_factor ?? null) === null &&
+  args.epsilon !== 0 &&
+  typeof args.learning_rate !== 'object';
 
 export async function checkOptimizer(keras: Keras, name: string, { schedules }: Common): Promise<Tally> {
   const tally = new Tally(name);
