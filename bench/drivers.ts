@@ -1,5 +1,5 @@
 // Every driver: what does a step, or moves as much memory. A driver is a host, which is a process, and perhaps a mode of it.
-import { javascript, keras, optax, tensorflowJs, torch, type Likeness } from './likeness.ts';
+import { arrays, javascript, keras, optax, tensorflowJs, torch, type Likeness } from './likeness.ts';
 import { ruleNamed } from './rules.ts';
 import { denseVariants, variantNamed } from './variants.ts';
 
@@ -32,6 +32,7 @@ export const drivers: Readonly<Record<string, Driver>> = {
   read: { about: 'a C++ loop that only reads the gradients', when: 'full', variants: denseVariants },
   ours: { about: `${step} on Variables, gradients in variable.gradient`, when: 'quick', tolerance: 0 },
   'ours:arrays': {
+    ...arrays,
     about: `${step} with Float32Arrays as variables and gradients`,
     when: 'quick',
     variants: denseVariants,
@@ -104,6 +105,7 @@ export function fits(
   if (driver === 'ours:without' && variant === 'plain') return false;
   if (lacks?.[rule] !== undefined) return `${driver}: its ${rule} ${lacks[rule]}`;
   if (done === undefined) return `${driver}: has no ${rule}`;
+  if (variantNamed(variant).narrow === true && ruleNamed(rule).narrow === null) return false;
   if (!variants.includes(variant)) return hostOf(driver) === 'ours' ? false : `${driver}: has no ${variant}`;
   if (ruleNamed(done).className === undefined && variant !== 'plain')
     return `${driver}: there is nothing to check its ${variant} against`;

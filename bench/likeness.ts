@@ -32,6 +32,11 @@ const within = (tolerance: number, ...names: string[]): Record<string, number> =
 const rmsprops = ['rmsprop', 'rmsprop_momentum', 'rmsprop_centered', 'rmsprop_centered_momentum'];
 const widespread = same('sgd', 'sgd_momentum', ...rmsprops, 'adagrad', 'adam', 'adamax');
 
+export const arrays: Likeness = {
+  as: same(...ruleNames.filter((name) => name !== 'adafactor')),
+  lacks: { adafactor: 'sees no rows and columns' },
+};
+
 export const javascript: Likeness = { variants: ['plain'], tolerance: kRounding };
 
 export const tensorflowJs: Likeness = {
@@ -49,10 +54,12 @@ const withSparse = [...ofKeras.variants, 'sparse'];
 // TensorFlow does not always round a power of an element correctly. In a tf.function it makes x / sqrt(y) a product with
 // rsqrt(y), which is rounded otherwise.
 const powers = within(kRounding, 'ftrl', 'ftrl_power');
+// Keras adds up the squares of a variable in float32.
+const sums = within(kRounding, 'lamb', 'adafactor');
 const rewritten = within(kRounding, ...rmsprops, 'adagrad', 'adadelta');
 export const keras = {
-  eager: { ...ofKeras, variants: withSparse, tolerance: 0, tolerances: powers },
-  function: { ...ofKeras, variants: withSparse, tolerance: 0, tolerances: { ...powers, ...rewritten } },
+  eager: { ...ofKeras, variants: withSparse, tolerance: 0, tolerances: { ...powers, ...sums } },
+  function: { ...ofKeras, variants: withSparse, tolerance: 0, tolerances: { ...powers, ...sums, ...rewritten } },
   jit: { ...ofKeras, tolerance: kRounding },
 } satisfies Record<string, Likeness>;
 
@@ -62,13 +69,13 @@ export const torch = {
     ...ofTorch,
     variants: [...ofTorch.variants, 'sparse'],
     lazy: ['adam'],
-    as: { ...widespread, ...same('adadelta', 'adamw', 'nadam') },
+    as: { ...widespread, ...same('adadelta', 'adamw', 'nadam', 'adafactor') },
   },
   fused: { ...ofTorch, as: { ...same('sgd', 'sgd_momentum', 'adagrad', 'adam', 'adamw'), nadam: 'adamw' } },
 } satisfies Record<string, Likeness>;
 
 export const optax: Likeness = {
-  as: { ...widespread, ...same('adadelta', 'adamw', 'lion', 'schedule_free_adamw'), nadam: 'nadam_constant' },
+  as: { ...widespread, ...same('adadelta', 'adamw', 'lion', 'lamb', 'schedule_free_adamw'), nadam: 'nadam_constant' },
   variants: ofKeras.variants,
   tolerance: kEpsilon,
 };

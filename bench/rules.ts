@@ -4,10 +4,12 @@ export interface Rule {
   /** Of the class, here and in Keras; absent for a rule that no class of ours has, but a peer. */
   readonly className?: string;
   readonly options: Readonly<Record<string, number | boolean>>;
-  /** Arrays of state beside the variable. */
+  /** Arrays of state of the size of the variable. */
   readonly slots: number;
-  /** By how much slots in bfloat16 may move the variable in a few steps, where that is more than `kNarrow` in variants.ts. */
-  readonly narrow?: number;
+  /** It looks at all of a variable before it changes it: two walks, of which the second reads a direction. */
+  readonly directed?: true;
+  /** By how much slots in bfloat16 may move the variable in a few steps, where that is more than `kNarrow` in variants.ts; null: it has none. */
+  readonly narrow?: number | null;
 }
 
 const kLongSteps = 1e-3; // ten times those that kNarrow is for: momentum of steps of 0.003
@@ -16,6 +18,7 @@ const kWeights = 2e-2; // a slot is the variable in another form: a few times it
 const rate = { learning_rate: 0.001 };
 const moments = { ...rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 };
 const scheduleFree = { ...moments, epsilon: 1e-8 };
+const adafactor = { ...rate, beta_2_decay: -0.8, epsilon_1: 1e-30, epsilon_2: 1e-3, clip_threshold: 1 };
 const accumulator = { initial_accumulator_value: 0.1 };
 
 // PyTorch adds epsilon to the root, Keras under it. One so small makes no difference that the check would have to allow.
@@ -54,6 +57,8 @@ export const rules: Readonly<Record<string, Rule>> = {
   adamax: { className: 'Adamax', options: moments, slots: 2 },
   nadam: { className: 'Nadam', options: moments, slots: 2 },
   lion: { className: 'Lion', options: { ...rate, beta_1: 0.9, beta_2: 0.99 }, slots: 1 },
+  lamb: { className: 'Lamb', options: moments, slots: 2, directed: true },
+  adafactor: { className: 'Adafactor', options: adafactor, slots: 1, directed: true, narrow: null },
   ftrl: ftrl(-0.5),
   ftrl_power: ftrl(-0.4),
   schedule_free_adamw: { className: 'ScheduleFreeAdamW', options: scheduleFree, slots: 2, narrow: kWeights },

@@ -2,12 +2,12 @@
 import { doneAs, type Trial } from './drivers.ts';
 import type { Task } from './host.ts';
 import { ruleNamed } from './rules.ts';
-import { variantNamed } from './variants.ts';
+import { passesOf, variantNamed } from './variants.ts';
 import type { Shape } from './work.ts';
 
 /** For `rule`, which may be another than the trial's where a driver only has a similar one. */
 export function taskOf(rule: string, variantName: string, threads: number, shapes: readonly Shape[]): Task {
-  const { className = null, options, slots } = ruleNamed(rule);
+  const { className = null, options, slots, directed = false } = ruleNamed(rule);
   const variant = variantNamed(variantName);
   return {
     rule,
@@ -17,7 +17,7 @@ export function taskOf(rule: string, variantName: string, threads: number, shape
     slots,
     variant: variantName,
     calls: variant.calls,
-    passes: variant.passes(slots),
+    passes: passesOf(variant, slots, directed),
     gradients: variant.gradients ?? null,
     rows: variant.rows ?? null,
     shapes,

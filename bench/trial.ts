@@ -154,7 +154,7 @@ async function measureBatch(
 /** Measures the drivers that have something to measure. */
 export async function measure(trial: Trial, names: readonly string[], sampling: Sampling): Promise<Outcome> {
   const shapes = shapesOf(trial.work) ?? [];
-  const [elements, { slots }] = [totalOf(shapes), ruleNamed(trial.rule)];
+  const [elements, { slots, directed = false }] = [totalOf(shapes), ruleNamed(trial.rule)];
   const collected = new Collected();
   const reasons = names.map((name) => fits(name, trial, shapes.length, elements));
   collected.skipped.push(...reasons.filter((reason) => typeof reason === 'string'));
@@ -165,7 +165,7 @@ export async function measure(trial: Trial, names: readonly string[], sampling: 
     ...trial,
     tensors: shapes.length,
     elements,
-    bytes: bytesOf(variantNamed(trial.variant), slots),
+    bytes: bytesOf(variantNamed(trial.variant), slots, directed),
     measurements: drivers.flatMap((driver) => measurementOf(driver, trial, collected) ?? []),
     figures: collected.figures(trial),
     skipped: [...new Set(collected.skipped)],

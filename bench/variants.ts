@@ -101,8 +101,14 @@ export function variantNamed(name: string): Variant {
   return variant;
 }
 
+/** What the calls walk over; a rule that has a direction subtracts that in a walk of its own. */
+export const passesOf = ({ passes }: Variant, slots: number, directed: boolean): readonly Pass[] =>
+  directed ? [...passes(slots), walk(0, 1)] : passes(slots);
+
 /** Bytes that a call reads and writes for an element. */
-export function bytesOf({ passes, calls }: Variant, slots: number): number {
+export function bytesOf(variant: Variant, slots: number, directed: boolean): number {
   const written = (pass: Pass): number => (pass.to === pass.from ? 0 : 4 + (pass.to - pass.from - 1) * pass.slots);
-  return passes(slots).reduce((sum, pass) => sum + pass.gradient + 2 * written(pass), 0) / calls;
+  return (
+    passesOf(variant, slots, directed).reduce((sum, pass) => sum + pass.gradient + 2 * written(pass), 0) / variant.calls
+  );
 }

@@ -11,7 +11,7 @@ import { Variable, type Optimizer } from '../lib/index.ts';
 import { classes } from './optimizers.ts';
 
 const kSteps = 5;
-const shapes = [[251], [3, 2]];
+const shapes = [[251], [3, 2], [2, 4, 5]];
 
 describe('the benchmark suite', () => {
   for (const name of ruleNames)
@@ -22,14 +22,16 @@ describe('the benchmark suite', () => {
         assert.isDefined(cls);
         const optimizer = new (cls as new (options: object) => Optimizer)(options);
         const loops = make(taskOf(name, 'plain', 1, shapes));
-        const variables = loops.values?.().map((values) => new Variable(Float32Array.from(values))) ?? [];
+        const variables =
+          loops.values?.().map((values, i) => new Variable(Float32Array.from(values), { shape: shapes[i] })) ?? [];
         optimizer.build(variables);
         return { optimizer, loops, variables };
       };
 
       it('has as many slots as the class', () => {
         const { optimizer, variables } = built();
-        const arrays = optimizer.variables.filter(({ value }) => value.length > 1);
+        const sizes = variables.map(({ value }) => value.length);
+        const arrays = optimizer.variables.filter(({ value }) => sizes.includes(value.length));
         assert.equal(arrays.length, slots * variables.length);
       });
 

@@ -2,10 +2,12 @@
 import { timed, type Instance, type Task } from '../host.ts';
 import { gradientOf, variableOf } from '../inputs.ts';
 import { adadelta } from '../loops/adadelta.ts';
+import { adafactor } from '../loops/adafactor.ts';
 import { adagrad } from '../loops/adagrad.ts';
 import { adam } from '../loops/adam.ts';
 import { adamax } from '../loops/adamax.ts';
 import { ftrl } from '../loops/ftrl.ts';
+import { lamb } from '../loops/lamb.ts';
 import { lion } from '../loops/lion.ts';
 import type { Options, Steps, Tensor } from '../loops/loop.ts';
 import { nadam } from '../loops/nadam.ts';
@@ -23,6 +25,8 @@ const stepsOf: Readonly<Record<string, Steps>> = {
   ...adamax,
   ...nadam,
   ...lion,
+  ...lamb,
+  ...adafactor,
   ...ftrl,
   ...scheduleFreeAdamW,
 };
@@ -35,7 +39,7 @@ export function make({ rule, plain, slots, shapes }: Task): Instance {
   const steps = stepsOf[rule];
   if (steps === undefined) throw new Error(`there is no loop for ${rule}`);
   return {
-    run: timed(steps(tensors, plain as unknown as Options)),
+    run: timed(steps(tensors, plain as unknown as Options, shapes)),
     values: () => tensors.map(([variable]) => variable),
   };
 }

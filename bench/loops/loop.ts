@@ -1,6 +1,8 @@
 // What the loops have in common. A loop is a function of its own: inside a closure V8 keeps the arrays in memory and takes
 // twice as long.
 
+import type { Shape } from '../work.ts';
+
 /** Of all rules, by Keras's names; what a rule does not have is undefined. */
 export interface Options {
   readonly learning_rate: number;
@@ -14,13 +16,17 @@ export interface Options {
   readonly learning_rate_power: number;
   readonly l1_regularization_strength: number;
   readonly l2_regularization_strength: number;
+  readonly beta_2_decay: number;
+  readonly epsilon_1: number;
+  readonly epsilon_2: number;
+  readonly clip_threshold: number;
 }
 
 /** The variable, its gradient, its slots. */
 export type Tensor = readonly [Float32Array, Float32Array, ...Float32Array[]];
 
-/** A function that does the next step on all tensors. */
-export type Steps = (tensors: readonly Tensor[], options: Options) => () => void;
+/** A function that does the next step on all tensors, of these shapes. */
+export type Steps = (tensors: readonly Tensor[], options: Options, shapes: readonly Shape[]) => () => void;
 
 type Loop<K> = (scalars: K, ...tensor: Tensor) => void;
 /** Gives the scalars of step 1, 2, ..., as a literal: `{ ...options }` takes a microsecond. */
@@ -40,4 +46,18 @@ export const steps =
       const now = at(++step);
       for (const tensor of tensors) loop(now, ...tensor);
     };
+  };
+
+/** With further arrays of zeros, of these lengths, behind the slots of each tensor: what is of no more use or of another shape. */
+export const withState =
+  (made: Steps, lengths: (ofSlots: readonly number[], shape: Shape) => readonly number[]): Steps =>
+  (tensors, options, shapes) => {
+    const further = (tensor: Tensor, i: number): Tensor => {
+      const sizes = lengths(
+        tensor.map(({ length }) => length),
+        shapes[i] as Shape,
+      );
+      return [...tensor, ...sizes.map((size) => new Float32Array(size))];
+    };
+    return made(tensors.map(further), options, shapes);
   };

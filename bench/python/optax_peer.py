@@ -25,6 +25,7 @@ KINDS = {
     "adamax": optax.adamax,
     "nadam_constant": optax.nadam,
     "lion": partial(optax.lion, weight_decay=0),  # Keras has none by default
+    "lamb": optax.lamb,  # Keras's without weight decay, which is a part of the direction here
     "schedule_free_adamw": optax.contrib.schedule_free_adamw,
 }
 NAMES = {"beta_1": "b1", "beta_2": "b2", "epsilon": "eps"}

@@ -17,8 +17,9 @@ CLASSES = {
     "adamw": torch.optim.AdamW,
     "adamax": torch.optim.Adamax,
     "nadam": torch.optim.NAdam,
+    "adafactor": torch.optim.Adafactor,
 }
-NAMES = {"learning_rate": "lr", "epsilon": "eps"}
+NAMES = {"learning_rate": "lr", "epsilon": "eps", "beta_2_decay": "beta2_decay", "clip_threshold": "d"}
 
 
 class NewtonSchulz(torch.optim.Optimizer):
@@ -59,6 +60,8 @@ def optimizer_of(task: Task, parameters: list[torch.Tensor], mode: str) -> torch
         options["betas"] = (options.pop("beta_1"), options.pop("beta_2"))
     if kind is torch.optim.RMSprop:
         options["alpha"] = options.pop("rho")
+    if kind is torch.optim.Adafactor:  # the first is a lower limit there, and added to squares in Keras
+        options["eps"] = (options.pop("epsilon_1"), options.pop("epsilon_2"))
     if kind is torch.optim.NAdam:  # Keras has no decay of the momentum's schedule
         options["momentum_decay"] = 1.0
     return kind(parameters, **options, **({} if sparse else {mode: True}))
