@@ -1,4 +1,82 @@
-// What the rest knows of CUDA. absent.cpp has the same symbols when CUDA is not built in.
+// A GPU: whether there is one, its memory, its stream of work, and what happens to errors. absent.cpp has the same symbols when
+// CUDA is not built in.
 #pragma once
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
 
-const char* cudaUnusable();  // why no CUDA device can be used; null if one can
+#include "../native/memory.h"
+
+namespace cuda {
+
+// An error with the stable code that JavaScript shows. `number` is CUDA's, 0 if it has none.
+class Error : public std::runtime_error {
+ public:
+  Error(const char* code_, const std::string& message, int number_ = 0) : std::runtime_error(message), code(code_), number(number_) {}
+  const char* code;
+  int number;
+};
+
+struct Gpu {
+  std::string name, uuid;
+  size_t memory;  // bytes
+  int major, minor, processors;
+};
+
+// What was found when it was first asked for.
+struct Startup {
+  const char* code = nullptr;  // why there is no GPU to use: a stable code, and a sentence; null if there is one
+  std::string message;
+  int driver = 0, runtime = 0;  // versions as CUDA has them: 13000; 0 for none
+  std::vector<Gpu> gpus;
+};
+const Startup& startup();
+const char* unusable();  // startup().message; null if there is a GPU
+
+// Memory of a device, zeroed. Throws Error.
+SharedMemory allocate(int device, size_t bytes);
+// Somebody else's, found to lie on that device; nothing is freed. Throws Error for memory of the host or of another device.
+SharedMemory borrow(int device, void* data, size_t bytes);
+
+size_t liveBytes(int device);
+void* streamOf(int device);
+// From now on its work goes to another stream, after what has gone to the one before. Null: its own.
+void useStream(int device, void* stream);
+// Makes the stream of a device wait for what another stream of it has got so far; and the other way round.
+void waitFor(int device, void* other);
+void waitIn(int device, void* other);
+
+// Host to device; `from` may be overwritten when it returns.
+void write(const Memory& to, const void* from, size_t bytes);
+void copy(const Memory& to, const Memory& from);
+// Zeros, or rows of numbers of `bytes` each, into a dense array; null for zeros.
+void putRows(const Memory& dense, const uint32_t* rows, size_t count, size_t bytes, const void* values);
+
+// A read under way: begun where it was made, in the order of the stream.
+class Reading {
+ public:
+  explicit Reading(SharedMemory from);
+  ~Reading();
+  void finish(void* to);  // waits; from any thread
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// A place in the stream of a device.
+class Mark {
+ public:
+  explicit Mark(int device, bool timed = false);
+  ~Mark();
+  bool reached() const;
+  void wait() const;
+  float since(const Mark& earlier) const;  // milliseconds; both timed and reached
+
+ private:
+  int device_;
+  void* event_ = nullptr;
+};
+
+}  // namespace cuda
