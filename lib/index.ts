@@ -111,11 +111,13 @@ export { Optimizer } from './optimizer.ts';
 export { LearningRateSchedule } from './schedules/schedule.ts';
 export { allocate } from './arrays.ts';
 export { IndexedSlices } from './indexed_slices.ts';
-export { getNumThreads, memory, setNumThreads } from './native.ts';
+export { cudaStream, devices, info, memory, useCudaStream } from './devices.ts';
+export { getNumThreads, setNumThreads } from './native.ts';
 export { Variable } from './variable.ts';
 export { stringify } from './json.ts';
 export { deserialize, get, register_keras_serializable, serialize } from './serialization.ts';
 
+export type { CudaDevice, Device, DeviceName, Gpu, Info, Unusable } from './devices.ts';
 export type { ErrorCode } from './errors.ts';
 export type { Gradient } from './gradients.ts';
 export type { RowIndices } from './indexed_slices.ts';

@@ -4,12 +4,15 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-import { describe, rangeError, stateError, typeError } from './errors.ts';
+import { describe, rangeError, stateError, typeError, type ErrorCode } from './errors.ts';
 
-/** Library memory: 64-byte aligned, shown as an ArrayBuffer. `release()` detaches the buffer. */
+/** Library memory: 64-byte aligned, on the host shown as an ArrayBuffer. `release()` detaches the buffer. */
 export interface Memory {
   buffer(): ArrayBuffer;
   release(): void;
+  /** The index of the GPU that it lies on; -1 for the host. */
+  readonly device: number;
+  readonly address: bigint;
 }
 
 export interface RuleInfo {
@@ -58,25 +61,95 @@ export interface PassSpec {
   readonly tensors: readonly TensorSpec[];
 }
 
-type Arrays = readonly (Float32Array | Float64Array | Uint16Array | Uint32Array | null)[];
+/** A memory lies on the device of the plan; one of 2 bytes an element is read as its pass's `half`. */
+type Arrays = readonly (Float32Array | Float64Array | Uint16Array | Uint32Array | Memory | null)[];
+type Done = (result: number, error?: Error) => void;
 
-/** The passes of a step, bound to their memory. */
+/** The passes of a step, bound to their memory, on the host or on one GPU. */
 export interface Plan {
-  /** Runs the active passes; returns the L2 norm of the clipped gradients, negative if no norm was asked for. */
+  /**
+   * Runs the active passes; returns the L2 norm of the clipped gradients, negative if no norm was asked for. On a GPU it returns
+   * when the work is enqueued, and -2 for a norm that `norm` waits for.
+   */
   run(arrays?: Arrays): number;
-  /** The same off the event loop. `held` are the memories that the arrays lie in; `done` gets the norm. */
-  runAsync(arrays: Arrays, held: readonly Memory[], done: (norm: number) => void): void;
+  /** The L2 norm of the last run. */
+  norm(): number;
+  /** `run` off the event loop. `held` are the memories that the arrays lie in; `done` gets the norm, or an error as well. */
+  runAsync(arrays: Arrays, held: readonly Memory[], done: Done): void;
   /** Throws where `run` would, and does nothing. */
   bind(arrays: Arrays): void;
-  /** Whether every gradient that the caller gave is finite. */
+  /** Whether every gradient that the caller gave is finite. Waits for a GPU. */
   finite(arrays: Arrays): boolean;
   /** The same off the event loop; `done` gets 1 or 0. */
-  finiteAsync(arrays: Arrays, held: readonly Memory[], done: (finite: number) => void): void;
+  finiteAsync(arrays: Arrays, held: readonly Memory[], done: Done): void;
   /** Lets go of all memory. */
   release(): void;
 }
 
+type HostArray = Float32Array | Float64Array | Uint16Array;
+
+/** What was found when CUDA was first asked for; versions as CUDA has them, 13000 for 13.0, 0 for none. */
+export interface Startup {
+  /** Why there is no GPU to use: a stable code, and a sentence; null if there is one. */
+  readonly code: ErrorCode | null;
+  readonly message: string | null;
+  readonly driver: number;
+  readonly runtime: number;
+  readonly gpus: readonly {
+    readonly name: string;
+    readonly uuid: string;
+    readonly memory: number;
+    readonly capability: string;
+    readonly processors: number;
+  }[];
+}
+
+/** A place in the stream of a GPU. */
+export interface Mark {
+  reached(): boolean;
+  wait(): void;
+  /** Milliseconds; both are timed and reached. */
+  since(earlier: Mark): number;
+}
+
+/** GPUs by their index. What is enqueued happens in the order of a GPU's stream. */
+interface Cuda {
+  /** Whether CUDA is built into this addon; if not, the rest says so. */
+  readonly built: boolean;
+  /** Whether this is the build for tests, whose GPUs are memory and threads of this process. */
+  readonly emulated: boolean;
+  startup(): Startup;
+  /** Bytes of all library memory of the process on a GPU. */
+  liveBytes(gpu: number): number;
+  stream(gpu: number): bigint;
+  /** Gives the work to another stream from now on; 0n: to its own again. */
+  useStream(gpu: number, stream: bigint): void;
+  /** Memory of somebody else's, which is checked to lie on that GPU. Releasing it frees nothing. */
+  borrow(gpu: number, ptr: bigint, bytes: number): Memory;
+  /** Our stream waits for what another one has got so far, or the other way round. */
+  waitFor(gpu: number, stream: bigint): void;
+  waitIn(gpu: number, stream: bigint): void;
+  /** Enqueues host to device; `from` may change when it returns. */
+  write(to: Memory, from: HostArray): void;
+  /** Enqueues a copy of all of a memory to another one of the same size on the same GPU. */
+  copy(to: Memory, from: Memory): void;
+  /** Enqueues device to host; `done` is called when it has happened. */
+  read(from: Memory, to: Memory, done: (error?: Error) => void): void;
+  /** The same at once: waits. */
+  readNow(from: Memory, to: Memory): void;
+  /** Enqueues rows, or zeros for null, into a dense array; `dtype` is its place in `dtypes`. */
+  putRows(
+    dense: Memory,
+    dtype: number,
+    rows: Uint32Array,
+    columns: number,
+    values: Float32Array | Float64Array | null,
+  ): void;
+  mark(gpu: number, timed?: boolean): Mark;
+}
+
 interface Addon {
+  readonly cuda: Cuda;
   readonly rules: readonly RuleInfo[];
   readonly backends: readonly { readonly name: string; readonly unusable: string | null }[];
   /** Names of the fields of a pass's control that precede the scalars. */
@@ -84,13 +157,13 @@ interface Addon {
   readonly controlSize: number;
   /** Control bits of the processor's floating-point unit; a step leaves them as they were. */
   floatingPointControl(): number;
-  /** `offset` bytes, below 4096, after the beginning of a page. */
-  readonly Memory: new (bytes: number, offset?: number) => Memory;
+  /** Zeros; `offset` bytes, below 4096, after the beginning of a page; on the host unless a GPU's index is given. */
+  readonly Memory: new (bytes: number, offset?: number, gpu?: number) => Memory;
   /** How many bytes an array lies after a multiple of 64. */
   beyondLine(array: ArrayBufferView): number;
   /** Moves a large array to huge pages, where the system can; its content and address stay. */
   useHugePages(array: ArrayBufferView): void;
-  /** Bytes of all library memory of the process. */
+  /** Bytes of all library memory of the process on the host. */
   liveBytes(): number;
   threadCount(): number;
   setThreadCount(count: number): void;
@@ -177,10 +250,13 @@ let backend = backendNamed(process.env.KERAS_OPTIMIZERS_BACKEND || undefined);
 
 /** Chooses the backend of the plans built from now on, and returns the name of the one before. For tests and benchmarks. */
 export function useBackend(name: string): string {
-  const before = addon.backends[backend]?.name ?? '';
+  const before = backendName();
   backend = backendNamed(name);
   return before;
 }
+
+/** Name of the backend of the plans built from now on. */
+export const backendName = (): string => addon.backends[backend]?.name ?? '';
 
 export const newPlan = (passes: readonly PassSpec[], variables: number, control: Memory): Plan =>
   addon.newPlan(backend, passes, variables, control);
@@ -207,9 +283,6 @@ function checkThreads(who: string, count: unknown): void {
   if (typeof count !== 'number') throw typeError('ERR_OPT_CONFIG_TYPE', message);
   if (!Number.isInteger(count) || count < 1 || count > maxThreads) throw rangeError('ERR_OPT_CONFIG_RANGE', message);
 }
-
-/** Bytes of library memory that are alive in this process: variables, gradients, state. */
-export const memory = (): { readonly cpu: number } => ({ cpu: addon.liveBytes() });
 
 // The first environment of the process decides; a worker finds the pool as it is.
 if (addon.threadCount() === 0) {
