@@ -113,7 +113,7 @@ export { allocate } from './arrays.ts';
 export { IndexedSlices } from './indexed_slices.ts';
 export { cudaStream, devices, info, memory, useCudaStream } from './devices.ts';
 export { getNumThreads, setNumThreads } from './native.ts';
-export { Variable } from './variable.ts';
+export { Variable } from './typed_variable.ts';
 export { stringify } from './json.ts';
 export { deserialize, get, register_keras_serializable, serialize } from './serialization.ts';
 
@@ -141,4 +141,14 @@ export type { LearningRate } from './optimizers/common.ts';
 export type { ScaleFunction } from './schedules/cyclical_learning_rate.ts';
 export type { Trainable } from './state.ts';
 export type { Exclusion, Weight, WeightArray } from './weights.ts';
-export type { Constraint, FloatArray, Numbers, VariableDtype, VariableOptions } from './variable.ts';
+export type {
+  Assigned,
+  Constraint,
+  CudaArray,
+  DeviceArray,
+  FloatArray,
+  Numbers,
+  Variable as VariableClass, // the class's own name, for declarations that compilers write
+  VariableDtype,
+  VariableOptions,
+} from './variable.ts';

@@ -1,7 +1,20 @@
-// Where the numbers of a variable are: library memory, an array of the caller's, or a number of an optimizer's.
-import { allocated, arrays, bufferOf, lengthOf, spanOf, writeTo, type AnyArray, type FloatArray } from './arrays.ts';
+// Where the numbers of a variable are: library memory on the host or on a GPU, an array of the caller's, or a number of an
+// optimizer's.
+import {
+  allocated,
+  arrays,
+  bufferOf,
+  dtypeOf,
+  lengthOf,
+  spanOf,
+  writeTo,
+  type AnyArray,
+  type FloatArray,
+} from './arrays.ts';
+import { letGo, nameOf, type GpuIndex } from './devices.ts';
+import { typeError } from './errors.ts';
 import { fromBfloat16, toBfloat16 } from './halves.ts';
-import type { Dtype, Memory } from './native.ts';
+import { addon, type Dtype, type Memory } from './native.ts';
 
 /** An element type of a variable; integers and bfloat16 occur in the state of optimizers only. */
 export type VariableDtype = Dtype | 'int64' | 'int32' | 'bfloat16';
@@ -10,8 +23,8 @@ export type VariableDtype = Dtype | 'int64' | 'int32' | 'bfloat16';
 export interface Storage {
   readonly dtype: VariableDtype;
   readonly length: number;
-  /** What `value` shows. */
-  value(): FloatArray | BigInt64Array | Int32Array;
+  /** What `value` shows. On a GPU it throws; `who` has the numbers. */
+  value(who?: string): FloatArray | BigInt64Array | Int32Array;
   write(data: ArrayLike<number>): void;
   readonly readOnly?: boolean;
   /** The number of a scalar as it is inside. */
@@ -24,6 +37,13 @@ export interface Storage {
   readonly probe?: Uint8Array;
   /** Elements of the probe as long as all is well. */
   readonly bytes?: number;
+  /** Gives the memory back; the probe is empty from then on. */
+  release?(): void;
+  /** The GPU that the memory lies on. */
+  readonly gpu?: GpuIndex;
+  /** Of a GPU: what its numbers are after all that has been enqueued, now or as soon as they are there. */
+  now?(): FloatArray;
+  read?(): Promise<FloatArray>;
 }
 
 const kApart = 512; // bytes
@@ -44,21 +64,93 @@ const probed = (array: AnyArray) => {
   return { probe, bytes: probe.length };
 };
 
-export type NativeStorage = Storage & Required<Pick<Storage, 'memory' | 'probe' | 'bytes'>>;
+export type NativeStorage = Storage & Required<Pick<Storage, 'memory' | 'probe' | 'bytes' | 'release'>>;
 
-/** Library memory shown as a typed array; for bfloat16 as a copy of its numbers. */
-export function nativeStorage(dtype: Dtype | 'bfloat16', length: number, offset: number): NativeStorage {
+/** Library memory: on the host shown as a typed array, for bfloat16 as a copy of its numbers; or on a GPU. */
+export function nativeStorage(
+  dtype: Dtype | 'bfloat16',
+  length: number,
+  offset: number,
+  gpu?: GpuIndex,
+): NativeStorage {
+  if (gpu !== undefined) return deviceStorage(dtype, length, gpu);
   if (dtype === 'bfloat16') return bfloat16Storage(length, offset);
   const { memory, array } = allocated(dtype, length, offset);
-  return { dtype, length, memory, ...probed(array), value: () => array, write: (data) => writeTo(array, data) };
+  const release = () => memory.release();
+  return {
+    dtype,
+    length,
+    memory,
+    release,
+    ...probed(array),
+    value: () => array,
+    write: (data) => writeTo(array, data),
+  };
 }
 
 function bfloat16Storage(length: number, offset: number): NativeStorage {
   const { memory, array } = allocated('uint16', length, offset);
+  const release = () => memory.release();
   const write = (data: ArrayLike<number>) => {
     for (let i = 0; i < length; i++) array[i] = toBfloat16(data[i] as number);
   };
-  return { dtype: 'bfloat16', length, memory, ...probed(array), value: () => fromBfloat16(array), write };
+  return { dtype: 'bfloat16', length, memory, release, ...probed(array), value: () => fromBfloat16(array), write };
+}
+
+/** Bytes of an element. */
+export const sizes = { float32: 4, float64: 8, bfloat16: 2, float16: 2 } as const;
+
+type DeviceDtype = Dtype | 'bfloat16';
+export type DeviceStorage = NativeStorage & Required<Pick<Storage, 'gpu' | 'now' | 'read'>>;
+
+function deviceStorage(dtype: DeviceDtype, length: number, gpu: GpuIndex): DeviceStorage {
+  const memory = new addon.Memory(length * sizes[dtype], 0, gpu);
+  const probe = new Uint8Array(1); // says whether the memory is there, as on the host: a step looks at nothing else
+  const release = () => {
+    letGo();
+    memory.release();
+    structuredClone(probe.buffer, { transfer: [probe.buffer] });
+  };
+  const value = (who = 'a variable') => {
+    throw typeError('ERR_OPT_DEVICE', `${who} lies on ${nameOf(gpu)}: get a copy of its values with await read()`);
+  };
+  const write = (data: ArrayLike<number>) => {
+    if (length > 0) addon.cuda.write(memory, encoded(data, dtype));
+  };
+  const here = () => {
+    const { memory: to, array } = allocated(dtype === 'bfloat16' ? 'uint16' : dtype, length);
+    return { to, shown: () => (dtype === 'bfloat16' ? fromBfloat16(array as Uint16Array) : (array as FloatArray)) };
+  };
+  const now = () => {
+    const { to, shown } = here();
+    if (length > 0) addon.cuda.readNow(memory, to);
+    return shown();
+  };
+  const read = () =>
+    new Promise<FloatArray>((resolve, reject) => {
+      const { to, shown } = here();
+      letGo();
+      if (length === 0) return resolve(shown());
+      addon.cuda.read(memory, to, (error) => (error === undefined ? resolve(shown()) : reject(error)));
+    });
+  return { dtype, length, memory, gpu, probe, bytes: 1, release, value, write, now, read };
+}
+
+/** Numbers as a typed array of a dtype, as they are where they are one. */
+function encoded(data: ArrayLike<number>, dtype: DeviceDtype): AnyArray {
+  if (dtype === 'bfloat16') return Uint16Array.from(data, toBfloat16);
+  return dtypeOf(data) === dtype ? (data as FloatArray) : arrays[dtype].from(data);
+}
+
+/** Whether `copyStorage` can bring the numbers of one storage to another: from the host, or on one GPU. */
+export const reaches = (from: Storage, to: Storage): boolean => from.gpu === undefined || from.gpu === to.gpu;
+
+/** Writes the numbers of one storage into another. On a GPU it waits only where the dtypes differ. */
+export function copyStorage(from: Storage, to: Storage): void {
+  if (to === from) return;
+  if (to.gpu === undefined || from.gpu === undefined) to.write(from.value() as FloatArray);
+  else if (from.dtype !== to.dtype) to.write(from.now?.() ?? []);
+  else if (to.length > 0) addon.cuda.copy(to.memory as Memory, from.memory as Memory);
 }
 
 /** An array of the caller's, written in place. */

@@ -1,13 +1,26 @@
 // Over 200 lines: the class, half of it doc comments, and the checks of what it is made of.
 import { arrays, checkAttached, dtypeOf, lengthOf, sizeOf, type FloatArray } from './arrays.ts';
 import { isPlainObject } from './configurable.ts';
+import { describedMemory, DeviceArray, type CudaArray } from './device_array.ts';
+import { gpuOf, nameOf, type Device, type DeviceName, type GpuIndex } from './devices.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import type { Dtype } from './native.ts';
-import { nativeStorage, places, type NativeStorage, type Storage, type VariableDtype } from './storage.ts';
+import {
+  copyStorage,
+  nativeStorage,
+  places,
+  reaches,
+  type DeviceStorage,
+  type NativeStorage,
+  type Storage,
+  type VariableDtype,
+} from './storage.ts';
 
-export type { FloatArray, VariableDtype };
+export type { CudaArray, DeviceArray, FloatArray, VariableDtype };
 /** Numbers to be copied. */
 export type Numbers = FloatArray | readonly number[];
+/** What `assign` takes: numbers, or what has numbers. */
+export type Assigned = Numbers | Variable | Variable<DeviceArray> | DeviceArray;
 /** What `constraint` gets: the live values, to be changed in place or replaced by what it returns. */
 export type Constraint = (value: FloatArray) => Numbers | void;
 
@@ -19,6 +32,8 @@ export interface VariableOptions {
   readonly name?: string;
   /** Default: that of `data`; `float32` for an array of numbers. */
   readonly dtype?: Dtype;
+  /** Where its numbers lie, and its gradient and all that an optimizer keeps for it. Default `cpu`. */
+  readonly device?: Device;
 }
 
 // The key to the constructor's other form.
@@ -28,42 +43,72 @@ let unnamed = 0;
 const nextName = (): string => (unnamed++ === 0 ? 'variable' : `variable_${unnamed - 1}`);
 
 /**
- * Numbers that an optimizer trains, in 64-byte-aligned memory of the library. Keras's `keras.Variable`.
+ * Numbers that an optimizer trains, in 64-byte-aligned memory of the library, or on a GPU. Keras's `keras.Variable`.
  *
  * @example
  * const kernel = new Variable(new Float32Array(784 * 128), { shape: [784, 128], name: 'dense/kernel' });
  * kernel.gradient[0] = 1;
  */
-export class Variable<T extends FloatArray = FloatArray> {
+export class Variable<T extends FloatArray | DeviceArray = FloatArray> {
   /** Length of each dimension; row-major. */
   readonly shape: readonly number[];
   /** What identifies it to people and to `exclude_from_weight_decay`: `dense/kernel`. */
   readonly path: string;
   /** Element type: float32 or float64; int64 and int32 for whole numbers of an optimizer's. */
   readonly dtype: VariableDtype;
-  /** Applied to the values after every step, as in Keras: a function that changes them in place or returns new ones. */
+  /**
+   * Applied to the values after every step, as in Keras: a function that changes them in place or returns new ones. Of a variable on
+   * a GPU it can only be null; setting another is a TypeError `ERR_OPT_DEVICE`.
+   */
   constraint: Constraint | null = null;
   readonly #storage: Storage;
   #gradient: NativeStorage | undefined;
+  #deviceArray: DeviceArray | undefined; // what shows a gradient on a GPU
   #disposed = false;
   #steps = 0; // asynchronous steps that use it
   static #used = 0; // sum of all variables' #steps
+  static #disposals = 0;
 
   /**
    * @param data copied
    * @throws TypeError `ERR_OPT_ARRAY_TYPE` for other data; RangeError `ERR_OPT_LENGTH` for a shape that does not fit,
-   *   `ERR_OPT_OOM` when memory is short
+   *   `ERR_OPT_OOM` when memory is short; for a `device` that cannot be used an Error `ERR_CUDA_...` that says why
    */
-  constructor(data: T | readonly number[], options?: VariableOptions & { readonly dtype?: undefined });
+  constructor(data: (T & FloatArray) | readonly number[], options?: VariableOptions & { readonly dtype?: undefined });
   constructor(data: Numbers, options: VariableOptions);
   /** @internal */
   constructor(storage: Storage, options: VariableOptions & { readonly [internal]: true });
   constructor(data: Numbers | Storage, options: VariableOptions & { readonly [internal]?: true } = {}) {
-    this.#storage = isInternal(options) ? (data as Storage) : copied(data, checkOptions(options));
+    this.#storage = isInternal(options) ? (data as Storage) : copied(data, checkOptions('Variable', options));
     const { length } = this.#storage;
     this.shape = Object.freeze(checkShape(options.shape ?? [length], length));
     this.path = checkName(options.name ?? nextName());
     this.dtype = this.#storage.dtype;
+    if (this.#storage.gpu !== undefined) refuseConstraint(this, this.#storage.gpu);
+  }
+
+  /**
+   * A variable of zeros, made where it lies.
+   *
+   * @param shape length of each dimension
+   * @param options `dtype` (default float32), `device`, `name`
+   * @throws as the constructor
+   */
+  static zeros(shape: readonly number[], options: Omit<VariableOptions, 'shape'> = {}): Variable {
+    const { dtype = 'float32', gpu, name = nextName() } = checkOptions('Variable.zeros', options, knownOfZeros);
+    const length = sizeOf(shape);
+    if (length === undefined)
+      throw rangeError(
+        'ERR_OPT_LENGTH',
+        `Variable.zeros expects whole numbers >= 0 as its shape, got ${describe(shape)}`,
+      );
+    const own = { shape: [...shape], name: checkName(name) };
+    return variableOver(nativeStorage(dtype, length, places.variable, gpu), own);
+  }
+
+  /** Where it lies: `cpu`, `cuda:0`. */
+  get device(): DeviceName {
+    return nameOf(this.#storage.gpu);
   }
 
   /** The last part of the path. */
@@ -75,36 +120,64 @@ export class Variable<T extends FloatArray = FloatArray> {
    * The live values, flat and row-major: what a step writes is seen here, and what is written here the next step uses.
    * For an optimizer's own numbers (`iteration`, `learning_rate`) a copy.
    *
-   * @throws Error `ERR_OPT_DISPOSED`
+   * @throws Error `ERR_OPT_DISPOSED`; TypeError `ERR_OPT_DEVICE` for a variable on a GPU: `read` gives a copy
    */
-  get value(): T {
-    return this.#open().value() as T;
+  get value(): T & FloatArray {
+    return this.#open().value(this.path) as T & FloatArray;
+  }
+
+  /**
+   * A copy of the values. On a GPU they are what they will be after all that it has been given so far: a step that has been called
+   * before is in them, one that is called later is not.
+   *
+   * @throws it rejects with an Error `ERR_OPT_DISPOSED`, `ERR_OPT_CUDA`, `ERR_OPT_POISONED`, RangeError `ERR_OPT_OOM`
+   */
+
+  async read(): Promise<FloatArray> {
+    const storage = this.#open();
+    return storage.read?.() ?? (storage.value() as FloatArray).slice();
   }
 
   /**
    * A gradient of the same shape and dtype, zero at first, allocated on first use: write it and, after `build`, call
-   * `apply()` without arguments.
+   * `apply()` without arguments. On a GPU a `DeviceArray`: write it with `assign`, or through the pointer in its `cuda`.
    *
    * @throws Error `ERR_OPT_DISPOSED`; TypeError `ERR_OPT_READ_ONLY` for a variable of an optimizer
    */
   get gradient(): T {
-    return Variable.gradientOf(this).value() as T;
+    const gradient = Variable.gradientOf(this as unknown as Variable);
+    return (gradient.gpu === undefined ? gradient.value() : (this.#deviceArray ??= this.#shown())) as T;
   }
 
   /**
-   * Overwrites the values.
+   * Its memory on a GPU as other addons know it. They may read and write it in `stream`, or when that has been waited for.
    *
-   * @param data as many numbers as the variable has
-   * @throws TypeError `ERR_OPT_ARRAY_TYPE` for other data, `ERR_OPT_READ_ONLY` for a counter; RangeError `ERR_OPT_LENGTH`;
-   *   Error `ERR_OPT_BUSY` while an asynchronous step uses it
+   * @throws Error `ERR_OPT_DISPOSED`; TypeError `ERR_OPT_DEVICE` for a variable on the host
    */
-  assign(data: Numbers | Variable): void {
-    const { readOnly, length } = this.#open();
-    if (readOnly) throw typeError('ERR_OPT_READ_ONLY', `"${this.path}" is read-only, its optimizer counts it`);
-    const numbers = checkNumbers(`"${this.path}"`, data, length);
+  get cuda(): Required<CudaArray> {
+    const storage = this.#open();
+    if (storage.gpu !== undefined) return describedMemory(storage as DeviceStorage, this.shape, this);
+    throw typeError(
+      'ERR_OPT_DEVICE',
+      `"${this.path}" lies on the cpu: make it with { device: 'cuda' } to have it on a GPU`,
+    );
+  }
+
+  /**
+   * Overwrites the values; on a GPU behind all that it has been given, so that `data` may change when it returns.
+   *
+   * @param data as many numbers as the variable has, from the host or from the same GPU
+   * @throws TypeError `ERR_OPT_ARRAY_TYPE` for other data, `ERR_OPT_READ_ONLY` for a counter, `ERR_OPT_DEVICE` for data on a GPU
+   *   that the variable does not lie on; RangeError `ERR_OPT_LENGTH`; Error `ERR_OPT_BUSY` while an asynchronous step uses it
+   */
+  assign(data: Assigned): void {
+    const storage = this.#open();
+    if (storage.readOnly) throw typeError('ERR_OPT_READ_ONLY', `"${this.path}" is read-only, its optimizer counts it`);
+    const write = checkedAssignment(`"${this.path}"`, storage, data);
     this.#checkIdle(); // after the last code of the caller's: a getter in an array
-    Variable.checkAttached(this);
-    this.#open().write(numbers);
+    Variable.checkAttached(this as unknown as Variable);
+    this.#open();
+    write();
   }
 
   /**
@@ -116,8 +189,9 @@ export class Variable<T extends FloatArray = FloatArray> {
     if (this.#disposed) return;
     this.#checkIdle();
     this.#disposed = true;
-    this.#storage.memory?.release();
-    this.#gradient?.memory.release();
+    Variable.#disposals++;
+    this.#storage.release?.();
+    this.#gradient?.release();
   }
 
   [Symbol.dispose](): void {
@@ -180,13 +254,22 @@ export class Variable<T extends FloatArray = FloatArray> {
    * @internal
    */
   static gradientOf(variable: Variable): NativeStorage {
-    const { dtype, length } = variable.#open();
+    const { dtype, length, gpu } = variable.#open();
     if (!Variable.isTrainable(variable))
       throw typeError(
         'ERR_OPT_READ_ONLY',
         `only variables that own their memory have a gradient, "${variable.path}" does not`,
       );
-    return (variable.#gradient ??= nativeStorage(dtype as Dtype, length, places.gradient));
+    return (variable.#gradient ??= nativeStorage(dtype as Dtype, length, places.gradient, gpu));
+  }
+
+  /**
+   * How many variables have been disposed of: where nothing else can happen to memory, all is well as long as it stays the same.
+   *
+   * @internal
+   */
+  static get disposals(): number {
+    return Variable.#disposals;
   }
 
   /**
@@ -236,6 +319,12 @@ export class Variable<T extends FloatArray = FloatArray> {
       );
   }
 
+  #shown(): DeviceArray {
+    const open = () => Variable.gradientOf(this as unknown as Variable) as DeviceStorage;
+    const assign = (data: Assigned) => checkedAssignment(`the gradient of "${this.path}"`, open(), data)();
+    return new DeviceArray({ shape: this.shape, owner: this, open, assign });
+  }
+
   #open(): Storage {
     if (this.#disposed) throw stateError('ERR_OPT_DISPOSED', `variable "${this.path}" has been disposed of`);
     return this.#storage;
@@ -251,27 +340,70 @@ export const variableOver = (storage: Storage, options: VariableOptions = {}): V
 
 const isInternal = (options: unknown): boolean => isPlainObject(options) && Object.hasOwn(options, internal);
 
-const known = ['shape', 'name', 'dtype'];
+const known = ['shape', 'name', 'dtype', 'device'];
+const knownOfZeros = ['dtype', 'device', 'name'];
 
-function checkOptions(options: unknown): Dtype | undefined {
+/** Checked options: `gpu` is where the device lies. */
+type Checked = Pick<VariableOptions, 'shape' | 'name' | 'dtype'> & { readonly gpu: GpuIndex | undefined };
+
+function checkOptions(who: string, options: unknown, names = known): Checked {
   if (!isPlainObject(options))
-    throw typeError('ERR_OPT_CONFIG_TYPE', `Variable expects an object of options, got ${describe(options)}`);
-  const unknown = Object.keys(options).find((key) => !known.includes(key));
+    throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects an object of options, got ${describe(options)}`);
+  const unknown = Object.keys(options).find((key) => !names.includes(key));
   if (unknown !== undefined)
     throw typeError(
       'ERR_OPT_CONFIG_TYPE',
-      `Variable expects only options that it knows (${known.join(', ')}), got "${unknown}"`,
+      `${who} expects only options that it knows (${names.join(', ')}), got "${unknown}"`,
     );
-  return options.dtype as Dtype | undefined;
+  const { shape, name, dtype, device } = options as VariableOptions;
+  if (dtype !== undefined && !(typeof dtype === 'string' && Object.hasOwn(arrays, dtype)))
+    throw rangeError('ERR_OPT_CONFIG_RANGE', `${who} expects dtype to be float32 or float64, got ${describe(dtype)}`);
+  return { shape, name, dtype, gpu: gpuOf(who, device) };
 }
 
-function copied(data: unknown, dtype: Dtype | undefined): Storage {
-  if (dtype !== undefined && !(typeof dtype === 'string' && Object.hasOwn(arrays, dtype)))
-    throw rangeError('ERR_OPT_CONFIG_RANGE', `Variable expects dtype to be float32 or float64, got ${describe(dtype)}`);
+function copied(data: unknown, { shape, name, dtype, gpu }: Checked): Storage {
   const numbers = checkNumbers('Variable', data);
-  const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', countOf(numbers), places.variable);
+  const length = countOf(numbers);
+  checkShape(shape ?? [length], length);
+  checkName(name ?? '');
+  const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', length, places.variable, gpu);
   storage.write(numbers);
   return storage;
+}
+
+/** Checks what is to be written; returns what writes it. */
+function checkedAssignment(who: string, to: Storage, data: unknown): () => void {
+  const from = deviceStorageOf(data);
+  if (from === undefined) {
+    const numbers = checkNumbers(who, data, to.length);
+    return () => to.write(numbers);
+  }
+  if (!reaches(from, to))
+    throw typeError(
+      'ERR_OPT_DEVICE',
+      `${who} lies on ${nameOf(to.gpu)} and what is assigned on ${nameOf(from.gpu)}: assign what its await read() gives`,
+    );
+  if (from.length !== to.length)
+    throw rangeError('ERR_OPT_LENGTH', `${who} expects ${to.length} elements, got ${from.length}`);
+  return () => copyStorage(from, to);
+}
+
+/** Where the numbers of a variable or gradient on a GPU are; undefined for anything else. */
+export function deviceStorageOf(value: unknown): DeviceStorage | undefined {
+  if (!isVariable(value)) return DeviceArray.storageOf(value);
+  const storage = Variable.storageOf(value);
+  return storage.gpu === undefined ? undefined : (storage as DeviceStorage);
+}
+
+function refuseConstraint(variable: object, gpu: GpuIndex): void {
+  const set = (constraint: unknown) => {
+    if (constraint !== null)
+      throw typeError(
+        'ERR_OPT_DEVICE',
+        `a variable on ${nameOf(gpu)} expects constraint to be null, got ${describe(constraint)}: it would need the values on the cpu; put the variable there`,
+      );
+  };
+  Object.defineProperty(variable, 'constraint', { get: () => null, set, enumerable: true });
 }
 
 function checkShape(shape: unknown, length: number): number[] {

@@ -10,6 +10,7 @@ import {
   register_keras_serializable,
   SGD,
   Variable,
+  type DeviceArray,
   type FloatArray,
   type Gradient,
   type Options,
@@ -111,6 +112,21 @@ export const added = [
   optimizer.add_variable_from_reference(v, { name: 'copy', initial_value: v }),
   ...optimizer.add_optimizer_variables([v], ['a', 'b'], { initializer: 'ones' }).flat(),
 ];
+/** Where a variable lies, its type says. */
+export const onGpu = (data: Float32Array): DeviceArray => {
+  const kernel: Variable<DeviceArray> = new Variable(data, { device: 'cuda:0', name: 'kernel' });
+  const bias = Variable.zeros([2, 3], { device: 'cuda' });
+  const values: () => [never] = () => [kernel.value]; // they are not on the host
+  kernel.gradient.assign(bias.gradient);
+  kernel.assign([values.length, 2]);
+  optimizer.apply([kernel.gradient, { ...bias.cuda, stream: 0n }], [kernel, bias]);
+  optimizer.apply([kernel, data], [kernel, bias]);
+  return bias.gradient;
+};
+export const zeros: Variable = Variable.zeros([2], { dtype: 'float64' });
+export const anywhere: Variable | Variable<DeviceArray> = new Variable([1], { device: 'auto' });
+export const doubles: number | undefined = new Variable(new Float64Array(2)).gradient[0];
+
 /** Wrappers are optimizers, and say what they wrap. */
 const optimizer_map = new OptimizerMap({ default_optimizer: optimizer, optimizer_map: { 'dense/.*': new Adam() } });
 export const wrappers: readonly Optimizer[] = [
