@@ -1,14 +1,14 @@
 // Runs the steps of one optimizer: whole or not at all, at once or off the event loop, on the variables' own gradients or on
 // those that are brought. Over 200 lines: one class, whose checks and ways to step belong together.
 import { arithmeticsWith, type Arithmetic } from './arithmetic.ts';
-import type { AnyArray, FloatArray } from './arrays.ts';
+import type { FloatArray } from './arrays.ts';
 import type { Fields } from './configurable.ts';
 import { describe, typeError } from './errors.ts';
 import { gatherGradients, nothingGathered, type Gathered, type Gradient } from './gradients.ts';
 import type { Memory } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
 import type { Given, Parts, Waiting } from './parts.ts';
-import type { Program } from './pass.ts';
+import type { Brought, Program } from './pass.ts';
 import { rememberedPower } from './powers.ts';
 import type { Rows } from './rows.ts';
 import { isEmpty, Runner, type Averaged, type Told } from './runner.ts';
@@ -114,6 +114,7 @@ export class Engine<F extends Fields> extends Runner {
   }
 
   protected override unbuild(first = 0, end?: number): void {
+    this.#keepNorm();
     this.#dropSteps((steps) => {
       steps.program.release();
       steps.after?.release();
@@ -123,6 +124,15 @@ export class Engine<F extends Fields> extends Runner {
     this.#state = undefined;
     this.#staging.release();
     this.#before.take([]);
+  }
+
+  /** A norm that a GPU computes outlives the program that asked for it. */
+  #keepNorm(): void {
+    try {
+      this.readNorm();
+    } catch {
+      this.norm = null; // the step has failed
+    }
   }
 
   /** Adds a variable of the optimizer's own. A step that adds one and fails leaves it as it was when it was added. */
@@ -195,7 +205,7 @@ export class Engine<F extends Fields> extends Runner {
       this.#constrain(state, own ? undefined : program.arrays);
       return this.counter;
     } finally {
-      state.sparse.give(gathered.rows);
+      state.giveBack(gathered);
       brought.program.clear();
       steps.program.clear();
     }
@@ -231,7 +241,7 @@ export class Engine<F extends Fields> extends Runner {
   /** A native call was refused: `gather` says better what is wrong with which gradient. */
   #explain(state: State, own: boolean, gather: () => Gathered): void {
     state.fitting = new WeakMap();
-    if (!own) state.sparse.give(gather().rows);
+    if (!own) state.giveBack(gather());
   }
 
   override async applyAsync(
@@ -263,7 +273,8 @@ export class Engine<F extends Fields> extends Runner {
   /** Starts a step whose turn it is. Everything is checked before the native call; only then are the variables taken. */
   async #runAsync(state: State, staged: Staged): Promise<number> {
     const own = staged === nothingStaged;
-    const { skipped, rows } = staged.gathered;
+    const { gathered } = staged;
+    const { skipped, rows } = gathered;
     const brought = this.#steps(state, own);
     const steps = rows.length > 0 ? this.#sparseSteps(state, brought, rows) : brought;
     const { program } = steps;
@@ -277,7 +288,7 @@ export class Engine<F extends Fields> extends Runner {
       this.alone(() => this.#constrain(state, own ? undefined : program.arrays));
       return this.counter;
     } finally {
-      state.sparse.give(rows);
+      state.giveBack(gathered);
       program.clear();
     }
   }
@@ -313,7 +324,7 @@ export class Engine<F extends Fields> extends Runner {
     this.hold(holder);
     const state = this.state;
     const own = gradients === undefined && variables === undefined && state?.asyncSafe === true;
-    const gather = (arrays: (AnyArray | null)[]) =>
+    const gather = (arrays: (Brought | null)[]) =>
       gatherGradients(this.#driver.who, this.built('apply'), arrays, gradients, variables, places);
     return this.#open(own, [], gather, () => this.release());
   }
@@ -324,10 +335,10 @@ export class Engine<F extends Fields> extends Runner {
       const state = this.built('apply_async');
       const staged = this.alone(() => this.#stage(state, given));
       const cancel = () => {
-        state.sparse.give(staged.gathered.rows);
+        state.giveBack(staged.gathered);
         this.release();
       };
-      const place = (arrays: (AnyArray | null)[]) => {
+      const place = (arrays: (Brought | null)[]) => {
         staged.arrays.forEach((array, i) => (arrays[i] = array));
         return staged.gathered;
       };
@@ -342,7 +353,7 @@ export class Engine<F extends Fields> extends Runner {
   #open(
     own: boolean,
     held: readonly Memory[],
-    gather: (arrays: (AnyArray | null)[]) => Gathered,
+    gather: (arrays: (Brought | null)[]) => Gathered,
     cancel: () => void,
   ): Parts {
     let end = cancel;
@@ -354,7 +365,7 @@ export class Engine<F extends Fields> extends Runner {
       const gathered = own ? nothingGathered : this.alone(() => gather(arrays));
       let steps = brought;
       end = () => {
-        state.sparse.give(gathered.rows);
+        state.giveBack(gathered);
         for (const { program } of [brought, steps]) program.clear();
         setUnscale(steps.stages, this.#driver.settings.loss_scale_factor ?? 1);
         this.release();
@@ -443,7 +454,7 @@ export class Engine<F extends Fields> extends Runner {
   }
 
   /** The updates of a class that steps in TypeScript, of the variables with a gradient. */
-  #updateEach(state: State, arrays: readonly (AnyArray | null)[] | undefined, rate: number | undefined): void {
+  #updateEach(state: State, arrays: readonly (Brought | null)[] | undefined, rate: number | undefined): void {
     if (rate === undefined) return; // this step only accumulates
     this.#stepping = true;
     try {
@@ -478,7 +489,7 @@ export class Engine<F extends Fields> extends Runner {
       state.checkIdle(); // functions of the caller's have run
       state.sparse.during(gathered.rows, program, () => program.run());
     } finally {
-      state.sparse.give(gathered.rows);
+      state.giveBack(gathered);
       program.clear();
       this.working = before;
     }
@@ -531,6 +542,7 @@ export class Engine<F extends Fields> extends Runner {
 
   /** The same for sparse gradients, with all the gradients that have been brought. */
   #sparseSteps(state: State, brought: Steps, rows: readonly Rows[]): Steps {
+    if (state.gpu !== undefined) return brought; // there they become dense gradients
     const key = rows.map(({ index, columns }) => `${index}:${columns}`).join();
     const steps = this.#sparse.get(key) ?? this.#newSteps(state, false, rows);
     if (!this.#sparse.has(key) && this.#sparse.size >= kPatterns) this.#sparse.clear(); // one that runs goes on
@@ -583,7 +595,8 @@ export class Engine<F extends Fields> extends Runner {
   }
 
   /** `arrays`: the gradients that were brought. */
-  #constrain({ variables }: State, arrays: readonly (AnyArray | null)[] | undefined): void {
+  #constrain({ variables, gpu }: State, arrays: readonly (Brought | null)[] | undefined): void {
+    if (gpu !== undefined) return; // there are none on a GPU
     for (let i = 0; i < variables.length; i++) {
       const variable = variables[i] as Variable;
       if (variable.constraint !== null && arrays?.[i] !== null) constrain(variable);

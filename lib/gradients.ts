@@ -1,19 +1,32 @@
 // Gradients as a caller may give them, checked against the variables they belong to.
 import { arrays, checkMemory, dtypeOf, lengthOf, memoryOf, type AnyArray, type FloatArray } from './arrays.ts';
+import type { CudaArray, DeviceArray } from './device_array.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
+import { gradientOnGpu, letGoOf, waitForOwners, type Borrowed } from './foreign.ts';
 import { halvesOf } from './halves.ts';
 import { IndexedSlices, isList } from './indexed_slices.ts';
 import { addon, type Half } from './native.ts';
+import type { Brought } from './pass.ts';
 import type { Rows } from './rows.ts';
 import type { State, Trainable } from './state.ts';
 import { checkNumbers, isVariable, Variable } from './variable.ts';
 
 /**
  * The gradient of one variable: of its dtype and length, an array of numbers, or `IndexedSlices`; null if there is none. For a
- * float32 variable also a Uint16Array of the bits that `gradient_dtype` names, or a Float16Array where JavaScript has it.
+ * float32 variable also a Uint16Array of the bits that `gradient_dtype` names, or a Float16Array where JavaScript has it. Where the
+ * variable is on a GPU also what lies there: a variable, a `DeviceArray`, or memory of another addon.
  */
 export type Gradient =
-  FloatArray | Variable | IndexedSlices | Uint16Array | Float16ArrayLike | readonly number[] | null;
+  | FloatArray
+  | Variable
+  | Variable<DeviceArray>
+  | DeviceArray
+  | CudaArray
+  | IndexedSlices
+  | Uint16Array
+  | Float16ArrayLike
+  | readonly number[]
+  | null;
 
 /** What a step has been given. */
 export interface Gathered {
@@ -21,10 +34,12 @@ export interface Gathered {
   readonly skipped: readonly Variable[];
   /** Of those with a sparse gradient, in whose place there are the values of its rows. */
   readonly rows: readonly Rows[];
+  /** Memory of others on a GPU. */
+  readonly borrowed: readonly Borrowed[];
 }
 
 /** Of a step on the variables' own gradients. */
-export const nothingGathered: Gathered = { skipped: [], rows: [] };
+export const nothingGathered: Gathered = { skipped: [], rows: [], borrowed: [] };
 
 /** JavaScript's Float16Array, which not every TypeScript knows. */
 type Float16ArrayLike = ArrayBufferView & { readonly [Symbol.toStringTag]: 'Float16Array' };
@@ -54,8 +69,14 @@ function gradientArray(gradient: unknown, i: number, variable: Variable, half: H
   return copy;
 }
 
-/** The same, once looked at only for an array that fitted before. The rows of a sparse gradient are added to `taken`. */
-function fittingArray(state: State, gradient: unknown, i: number, index: number, taken: Rows[]): AnyArray | null {
+/** What a step has taken so far. */
+interface Taken {
+  readonly rows: Rows[];
+  readonly borrowed: Borrowed[];
+}
+
+/** The same, once looked at only for an array that fitted before. What is to be given back is added to `taken`. */
+function fittingArray(state: State, gradient: unknown, i: number, index: number, taken: Taken): Brought | null {
   const fit = typeof gradient === 'object' && gradient !== null ? state.fitting.get(gradient as AnyArray) : undefined;
   if (fit?.index === index) {
     if (!fit.lasting) addon.useHugePages(gradient as AnyArray);
@@ -67,9 +88,11 @@ function fittingArray(state: State, gradient: unknown, i: number, index: number,
   if (slices !== undefined) {
     if (!isList(slices.values)) state.checkGradientApart(slices.values, i);
     const rows = state.sparse.take(slices, i, index, variable);
-    taken.push(rows);
+    taken.rows.push(rows);
     return rows.values;
   }
+  const there = gradientOnGpu(state, gradient, i, variable, taken.borrowed);
+  if (there !== undefined) return there;
   const array = gradientArray(gradient, i, variable, state.gradient_dtype);
   if (array === null) return null;
   state.checkGradientApart(array, i);
@@ -79,13 +102,13 @@ function fittingArray(state: State, gradient: unknown, i: number, index: number,
 
 /**
  * Puts the gradients into `arrays`, by variable, null where there is none; without `gradients`, every variable's own. What it
- * took of sparse ones is to be given back to `state.sparse`. `places`: of the gradients in the list of the caller's, where that is
+ * took is to be given back to `state`. `places`: of the gradients in the list of the caller's, where that is
  * another.
  */
 export function gatherGradients(
   who: string,
   state: State,
-  arrays: (AnyArray | null)[],
+  arrays: (Brought | null)[],
   gradients: unknown,
   variables: readonly Trainable[] | undefined,
   places?: readonly number[],
@@ -102,20 +125,22 @@ export function gatherGradients(
   for (const variable of state.variables) Variable.checkAttached(variable);
   arrays.fill(null, 0, state.variables.length);
   const skipped: Variable[] = [];
-  const rows: Rows[] = [];
+  const taken: Taken = { rows: [], borrowed: [] };
   try {
     indices.forEach((index, i) => {
       const variable = state.variables[index] as Variable;
       const gradient: unknown = gradients === undefined ? variable.gradient : gradients[i];
-      const array = fittingArray(state, gradient, places?.[i] ?? i, index, rows);
+      const array = fittingArray(state, gradient, places?.[i] ?? i, index, taken);
       arrays[index] = array;
       if (array === null) skipped.push(variable);
     });
+    waitForOwners(state.gpu, taken.borrowed);
   } catch (error) {
-    state.sparse.give(rows);
+    state.sparse.give(taken.rows);
+    letGoOf(taken.borrowed);
     throw error;
   }
   if (skipped.length === indices.length)
     throw stateError('ERR_OPT_NO_GRADIENT', `${who} expects a gradient for at least one variable, got none`);
-  return { skipped, rows };
+  return { skipped, ...taken };
 }

@@ -17,6 +17,7 @@ import {
   type Options,
   type Values,
 } from './configurable.ts';
+import { nameOf, type DeviceName } from './devices.ts';
 import { Engine, type Driver } from './engine.ts';
 import { rangeError, typeError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
@@ -264,9 +265,18 @@ export abstract class Optimizer<F extends Fields = Fields> {
     throw typeError('ERR_OPT_CONFIG_TYPE', `${this.#who} expects learning_rate to be set, got lr`);
   }
 
-  /** L2 norm of all gradients of the last step together, before clipping; null if that step computed no norm. */
+  /**
+   * L2 norm of all gradients of the last step together, before clipping; null if that step computed no norm. Reading it waits for a
+   * GPU that computes it.
+   */
   get gradient_norm(): number | null {
-    return this.#engine.norm;
+    return this.#engine.readNorm();
+  }
+
+  /** Where its variables and its state lie: `cpu`, `cuda:0`; undefined before it is built. */
+  get device(): DeviceName | undefined {
+    const { state } = this.#engine;
+    return state && nameOf(state.gpu);
   }
 
   /**
@@ -454,7 +464,12 @@ export abstract class Optimizer<F extends Fields = Fields> {
   ): [trainable_variables: WeightArray[], optimizer_variables: WeightArray[]] {
     const who = `${this.#who}.stateless_apply`;
     this.#engine.checkIdle('stateless_apply');
-    const { variables } = this.#engine.built('stateless_apply');
+    const { variables, gpu } = this.#engine.built('stateless_apply');
+    if (gpu !== undefined)
+      throw typeError(
+        'ERR_OPT_DEVICE',
+        `${who} expects variables on the cpu, they are on ${nameOf(gpu)}: call it on an optimizer that is built with variables there`,
+      );
     return this.#engine.keeping(() => {
       setWeights(who, this.variables, optimizer_variables);
       setWeights(who, variables, trainable_variables);

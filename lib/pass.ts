@@ -15,7 +15,11 @@ import {
   type Source,
   type TensorSpec,
 } from './native.ts';
+import type { Norm } from './runner.ts';
 import { Variable } from './variable.ts';
+
+/** Where the gradient of a variable is: an array of the host's, or memory of the variable's GPU. */
+export type Brought = AnyArray | Memory;
 
 /** What one tensor of a pass needs; `gradient` is the index of a gradient, or the variable that is read in its place. */
 export interface Bound {
@@ -137,7 +141,7 @@ function furtherOf({ shape }: Variable, { direction, extra = [] }: Pick<Bound, '
 /** The passes of a step. */
 export class Program {
   /** The gradients of the next run, by variable; then the arrays of the caller's that are variables. */
-  readonly arrays: (AnyArray | null)[];
+  readonly arrays: (Brought | null)[];
   readonly #late: number; // arrays that are gradients
   readonly #sparse: readonly number[]; // variables whose gradients are those of some rows,
   readonly #rows: (Uint32Array | null)[]; // which come after the arrays
@@ -174,14 +178,17 @@ export class Program {
   }
 
   /** One native call. Returns the L2 norm of the clipped gradients, null if no norm was asked for. */
-  run(): number | null {
-    return normOf(this.#plan.run(this.#all()));
+  run(): Norm {
+    const norm = this.#plan.run(this.#all());
+    return norm === kLater ? () => this.#plan.norm() : normOf(norm);
   }
 
   /** The same off the event loop, on arrays that lie in `held`. */
   runAsync(held: readonly Memory[]): Promise<number | null> {
-    return new Promise((resolve) => {
-      this.#plan.runAsync(this.#all(), held, (norm) => resolve(normOf(norm)));
+    return new Promise((resolve, reject) => {
+      this.#plan.runAsync(this.#all(), held, (norm, error) =>
+        error === undefined ? resolve(normOf(norm)) : reject(error),
+      );
     });
   }
 
@@ -197,8 +204,10 @@ export class Program {
 
   /** The same off the event loop, on arrays that lie in `held`. */
   finiteAsync(held: readonly Memory[]): Promise<boolean> {
-    return new Promise((resolve) => {
-      this.#plan.finiteAsync(this.#all(), held, (finite) => resolve(finite === 1));
+    return new Promise((resolve, reject) => {
+      this.#plan.finiteAsync(this.#all(), held, (finite, error) =>
+        error === undefined ? resolve(finite === 1) : reject(error),
+      );
     });
   }
 
@@ -218,7 +227,7 @@ export class Program {
     for (let i = 0; i < this.#late; i++) this.arrays[i] = other.arrays[i] ?? null;
   }
 
-  #all(): readonly (AnyArray | Uint32Array | null)[] {
+  #all(): readonly (Brought | Uint32Array | null)[] {
     return this.#rows.length === 0 ? this.arrays : [...this.arrays, ...this.#rows];
   }
 
@@ -240,4 +249,5 @@ const withoutNeeds = (spec: PassSpec): PassSpec => ({
   tensors: spec.tensors.map((tensor) => ({ ...tensor, needs: null })),
 });
 
+const kLater = -2; // a norm that a GPU has not computed yet
 const normOf = (norm: number): number | null => (norm < 0 ? null : norm);

@@ -1,6 +1,7 @@
 // The variables that an optimizer was built with, and where each stands among them.
 import { addon, type Dtype } from './native.ts';
-import { checkAttached, dtypeOf } from './arrays.ts';
+import { checkAttached, dtypeOf, type FloatArray } from './arrays.ts';
+import { type GpuIndex } from './devices.ts';
 import { describe, rangeError, stateError } from './errors.ts';
 import { arrayStorage } from './storage.ts';
 import { checkList, checkTrainables, type Trainable } from './trainables.ts';
@@ -12,6 +13,8 @@ export class Roster {
   readonly trainables: readonly Trainable[];
   /** Whether all variables own their memory, so that a step may outlast the call. */
   readonly asyncSafe: boolean;
+  /** The GPU that all variables lie on; undefined for the host. */
+  readonly gpu: GpuIndex | undefined;
   readonly #who: string;
   readonly #places: ReadonlyMap<unknown, number>;
   readonly #all: readonly number[];
@@ -23,6 +26,7 @@ export class Roster {
     this.variables = list.map((trainable, i) => variableOf(trainable, i, names?.[i]));
     this.#places = new Map([...list, ...this.variables].map((trainable, i) => [trainable, i % list.length]));
     this.asyncSafe = this.variables.every((variable) => Variable.storageOf(variable).memory !== undefined);
+    this.gpu = this.variables[0] && Variable.storageOf(this.variables[0]).gpu;
     this.#all = this.variables.map((_, i) => i);
   }
 
@@ -65,7 +69,8 @@ export class Roster {
 
 function variableOf(trainable: Trainable, i: number, name: string | undefined): Variable {
   if (isVariable(trainable)) return trainable;
-  checkAttached(`variables[${i}]`, trainable); // a getter in the list may have taken it away
-  addon.useHugePages(trainable);
-  return variableOver(arrayStorage(trainable, dtypeOf(trainable) as Dtype), name === undefined ? {} : { name });
+  const array = trainable as FloatArray;
+  checkAttached(`variables[${i}]`, array); // a getter in the list may have taken it away
+  addon.useHugePages(array);
+  return variableOver(arrayStorage(array, dtypeOf(array) as Dtype), name === undefined ? {} : { name });
 }

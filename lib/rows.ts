@@ -12,9 +12,10 @@ import {
 } from './arrays.ts';
 import { describe, rangeError, typeError } from './errors.ts';
 import { isList, type Slices } from './indexed_slices.ts';
-import { addon, type Dtype, type Memory } from './native.ts';
-import type { Program } from './pass.ts';
-import { places } from './storage.ts';
+import type { GpuIndex } from './devices.ts';
+import { addon, dtypes, type Dtype, type Memory } from './native.ts';
+import type { Brought, Program } from './pass.ts';
+import { places, sizes } from './storage.ts';
 import { Variable } from './variable.ts';
 
 /** The rows of one variable that have a gradient. */
@@ -39,9 +40,23 @@ interface Block {
   readonly keys: Allocated;
 }
 
+/** A dense gradient of zeros, but during a native call. */
+interface Dense {
+  readonly memory: Memory;
+  readonly array: Brought;
+  /** Writes rows, or zeros into them for null. */
+  put(rows: Uint32Array, columns: number, values: FloatArray | null): void;
+}
+
 export class SparseGradients {
   readonly #free = new Map<number, Block[]>(); // by variable; a step that is over gives its block back
-  readonly #dense = new Map<number, Allocated>(); // zeros, but during a native call
+  readonly #dense = new Map<number, Dense>();
+  readonly #gpu: GpuIndex | undefined;
+
+  /** `gpu`: the one that the variables lie on. Rows are merged on the host, and there become dense gradients. */
+  constructor(gpu: GpuIndex | undefined) {
+    this.#gpu = gpu;
+  }
 
   /** Merges what a sparse gradient has for each row. Throws an error that names the gradient; `i` is its place among those given. */
   take(slices: Slices, i: number, index: number, variable: Variable): Rows {
@@ -107,7 +122,7 @@ export class SparseGradients {
         program.bring(index, rows, values);
         return block.rows.memory;
       }
-      addon.putRows(dense.array, rows, columns, values);
+      dense.put(rows, columns, values);
       program.arrays[index] = dense.array;
       return dense.memory;
     });
@@ -116,7 +131,7 @@ export class SparseGradients {
   /** Makes dense gradients zeros again, which costs what the rows are, and not what the variable is. */
   #clear(taken: readonly Rows[], program: Program): void {
     for (const { index, columns, rows } of taken)
-      if (!program.takesRows(index)) addon.putRows((this.#dense.get(index) as Allocated).array, rows, columns, null);
+      if (!program.takesRows(index)) this.#dense.get(index)?.put(rows, columns, null);
   }
 
   /** Gives all memory back. */
@@ -147,11 +162,22 @@ export class SparseGradients {
     this.#free.set(index, free);
   }
 
-  #denseFor({ index, values, length }: Rows): Allocated {
-    const dense = this.#dense.get(index) ?? allocated(dtypeOf(values) as Dtype, length, places.gradient);
+  #denseFor({ index, values, length }: Rows): Dense {
+    const dense = this.#dense.get(index) ?? newDense(dtypeOf(values) as Dtype, length, this.#gpu);
     this.#dense.set(index, dense);
     return dense;
   }
+}
+
+function newDense(dtype: Dtype, length: number, gpu: GpuIndex | undefined): Dense {
+  if (gpu === undefined) {
+    const { memory, array } = allocated(dtype, length, places.gradient);
+    return { memory, array, put: (rows, columns, values) => addon.putRows(array, rows, columns, values) };
+  }
+  const memory = new addon.Memory(length * sizes[dtype], 0, gpu);
+  const place = dtypes.indexOf(dtype);
+  const put: Dense['put'] = (rows, columns, values) => addon.cuda.putRows(memory, place, rows, columns, values);
+  return { memory, array: memory, put };
 }
 
 const releaseBlock = ({ values, rows, keys }: Block): void => {

@@ -21,6 +21,9 @@ export interface Told {
   remember(): () => void;
 }
 
+/** The L2 norm of the gradients of a step: null for none; a function waits for a GPU that computes it. */
+export type Norm = number | null | (() => number | null);
+
 /** A variable and its average. */
 export type Averaged = readonly [variable: Variable, average: Variable];
 
@@ -28,7 +31,7 @@ export abstract class Runner {
   /** Calls of apply so far. */
   counter = 0;
   /** L2 norm of all gradients of the last step. */
-  norm: number | null = null;
+  norm: Norm = null;
   /** Variables of the optimizer's own, in the order of their creation. */
   readonly tracked: Variable[] = [];
   readonly queue = new StepQueue();
@@ -70,6 +73,12 @@ export abstract class Runner {
   scalar(name: string, dtype: Dtype | 'int64', get: () => number, set: (x: number) => void): Variable {
     const checked = (x: number): void => (this.checkIdle('assign'), set(x));
     return variableOver(scalarStorage(dtype, get, checked), { shape: [], name: `${this.#told.name}/${name}` });
+  }
+
+  /** The norm as a number. */
+  readNorm(): number | null {
+    if (typeof this.norm === 'function') this.norm = this.norm();
+    return this.norm;
   }
 
   /** Adds a variable of the optimizer's own. */

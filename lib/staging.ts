@@ -3,12 +3,13 @@ import { allocated, checkAttached, dtypeOf, lengthOf, memoryOf, type Allocated, 
 import { rangeError, typeError } from './errors.ts';
 import { gatherGradients, nothingGathered, type Gathered } from './gradients.ts';
 import type { Memory } from './native.ts';
+import type { Brought } from './pass.ts';
 import type { State, Trainable } from './state.ts';
 import { Variable } from './variable.ts';
 
 /** What an asynchronous step has taken with it. */
 export interface Staged {
-  readonly arrays: readonly (AnyArray | null)[];
+  readonly arrays: readonly (Brought | null)[];
   /** The memories that they lie in. */
   readonly held: readonly Memory[];
   readonly gathered: Gathered;
@@ -34,7 +35,7 @@ export class Staging {
         'ERR_OPT_NOT_ASYNC_SAFE',
         `${who}.apply_async expects variables that own their memory, got plain arrays: use Variable, or apply`,
       );
-    const given: (AnyArray | null)[] = state.variables.map(() => null);
+    const given: (Brought | null)[] = state.variables.map(() => null);
     const gathered = gatherGradients(who, state, given, gradients, variables, places);
     try {
       const placed = given.map((array, i) => (array === null ? undefined : this.#place(array, i, state)));
@@ -42,12 +43,13 @@ export class Staging {
       this.#blocks.reverse();
       return { arrays: placed.map((place) => place?.array ?? null), held, gathered };
     } catch (error) {
-      state.sparse.give(gathered.rows);
+      state.giveBack(gathered);
       throw error;
     }
   }
 
-  #place(array: AnyArray, i: number, state: State): Allocated<AnyArray> {
+  #place(array: Brought, i: number, state: State): Placed {
+    if (!ArrayBuffer.isView(array)) return { memory: array, array }; // on a GPU
     checkAttached(`gradients[${i}]`, array); // a getter among the gradients may have taken it away,
     const memory = memoryOf(array);
     if (memory !== undefined) return { memory, array };
@@ -67,6 +69,11 @@ export class Staging {
   release(): void {
     for (const blocks of this.#blocks) for (const block of blocks.splice(0)) block?.memory.release();
   }
+}
+
+interface Placed {
+  readonly memory: Memory;
+  readonly array: Brought;
 }
 
 type Block = Allocated<AnyArray> & { readonly dtype: string };

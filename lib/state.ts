@@ -2,15 +2,18 @@
 // program of a step. Over 200 lines: one class, whose constructor and passes belong together.
 import { bufferOf, checkMemory, sizeOf, spanOf, type AnyArray, type FloatArray } from './arrays.ts';
 import { notImplemented } from './configurable.ts';
+import { nameOf } from './devices.ts';
 import { rangeError, typeError } from './errors.ts';
-import { addon, dtypes, ruleNamed, type Dtype, type Half } from './native.ts';
+import { giveToOwners } from './foreign.ts';
+import type { Gathered } from './gradients.ts';
+import { addon, dtypes, ruleNamed, type Dtype, type Half, type Memory } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
 import { Pass, Program, type Bound } from './pass.ts';
 import { Roster } from './roster.ts';
 import { SparseGradients, type Rows } from './rows.ts';
 import { roundingOf } from './step.ts';
-import { nativeStorage, placeholder, places } from './storage.ts';
-import { placesOf, type Places, type Trainable } from './trainables.ts';
+import { copyStorage, nativeStorage, placeholder, places, sizes } from './storage.ts';
+import { placesOf, Ranges, type Places, type Trainable } from './trainables.ts';
 import { Variable, variableOver } from './variable.ts';
 
 export type { Trainable };
@@ -86,10 +89,12 @@ export class State extends Roster {
   readonly #rules: readonly (string | undefined)[]; // of each variable
   readonly #slots: ReadonlyMap<string, readonly (Variable | undefined)[]>;
   readonly #directions: readonly (Variable | undefined)[]; // of the variables with a directed rule
-  readonly #written: Places;
+  readonly #written: Places; // on the host,
+  readonly #writtenThere: Ranges; // or on a GPU
+  #disposals = -1; // when all variables and gradients were last found to be there
   /** The gradients as a class that steps in TypeScript gets them; they are no state. */
   readonly #prepared: readonly Variable[];
-  readonly sparse = new SparseGradients();
+  readonly sparse = new SparseGradients(this.gpu);
   /** Arrays that were found to fit as gradients. */
   fitting = new WeakMap<AnyArray, Fit>();
   /** States that are written in the same step. */
@@ -100,6 +105,7 @@ export class State extends Roster {
     this.#layout = layout;
     this.#rules = this.variables.map((variable) => layout.ruleOf(variable));
     checkStateDtype(layout, this.variables, this.#rules);
+    checkDevice(layout, this);
     const made: Variable[] = [];
     const make = (v: Variable, name: string, place: number) => slotOf(layout, v, name, v.dtype as Dtype, place, made);
     const own = (name: string, place: number) => this.variables.map((v) => make(v, name, place));
@@ -132,7 +138,9 @@ export class State extends Roster {
         ['prepared', this.#prepared],
       ]);
       this.dtypes = dtypes.filter((dtype) => dtype === this.dtype || this.variables.some((v) => v.dtype === dtype));
-      this.#written = placesOf([...this.variables, ...made].map(writtenPart));
+      const written = [...this.variables, ...made];
+      this.#written = placesOf(this.gpu === undefined ? written.map(writtenPart) : []);
+      this.#writtenThere = new Ranges(this.gpu === undefined ? [] : written.map(writtenMemory));
     } catch (error) {
       for (const variable of made) variable.dispose(); // out of memory leaves nothing half-built
       throw error;
@@ -179,11 +187,18 @@ export class State extends Roster {
     const places = [this, ...this.#others].flatMap((state) => state.#written.get(bufferOf(gradient)) ?? []);
     if (places.length === 0) return;
     const { begin, end } = spanOf(gradient);
-    if (places.some((place) => begin < place.end && place.begin < end))
-      throw rangeError(
-        'ERR_OPT_ALIAS',
-        `gradients[${i}] overlaps a variable or its state in memory, which a step writes`,
-      );
+    if (places.some((place) => begin < place.end && place.begin < end)) throw overlaps(i);
+  }
+
+  /** The same for a gradient on the GPU of the variables. */
+  checkMemoryApart({ address }: Memory, bytes: number, i: number): void {
+    if ([this, ...this.#others].some((state) => state.#writtenThere.overlap(address, bytes))) throw overlaps(i);
+  }
+
+  /** What a step has been given is not needed any more; on a GPU it may still run. */
+  giveBack({ rows, borrowed }: Gathered): void {
+    this.sparse.give(rows);
+    giveToOwners(this.gpu, borrowed);
   }
 
   /** Says which other states are written in the same step: no gradient may lie in them either. */
@@ -199,11 +214,14 @@ export class State extends Roster {
 
   /** Throws unless the memory of every variable, and that of its own gradient, is still there. */
   checkOwnGradients(): void {
+    if (this.gpu !== undefined && this.#disposals === Variable.disposals) return; // nothing else can happen there
     for (const variable of this.variables) {
       if (Variable.isWhole(variable)) continue;
       Variable.checkAttached(variable);
-      checkMemory(`the gradient of "${variable.path}"`, variable.gradient, false);
+      if (this.gpu === undefined) checkMemory(`the gradient of "${variable.path}"`, variable.gradient, false);
+      else Variable.gradientOf(variable);
     }
+    this.#disposals = Variable.disposals;
   }
 
   /**
@@ -215,7 +233,14 @@ export class State extends Roster {
     const { custom } = this.#layout;
     const columnsOf = (v: Variable, i: number) => {
       const rule = this.#rules[i];
-      if (custom || accumulators || rule === undefined || !ruleNamed(rule).info.sparse || decays(v, rule))
+      if (
+        custom ||
+        accumulators ||
+        this.gpu !== undefined ||
+        rule === undefined ||
+        !ruleNamed(rule).info.sparse ||
+        decays(v, rule)
+      )
         return undefined;
       return rows.find(({ index }) => index === i)?.columns;
     };
@@ -311,10 +336,10 @@ function slotOf(
   made: Variable[],
   { shape, name: own = `${variable.path.replaceAll('/', '_')}_${name}` }: Slot = { shape: variable.shape },
 ): Variable {
-  const { array } = Variable.storageOf(variable);
+  const { array, gpu } = Variable.storageOf(variable);
   const length = sizeOf(shape) as number; // that of a variable, or smaller
   const beyond = array === undefined || dtype === 'bfloat16' ? 0 : addon.beyondLine(array);
-  const storage = nativeStorage(dtype, length, offset + beyond);
+  const storage = nativeStorage(dtype, length, offset + beyond, gpu);
   const slot = variableOver(storage, { shape, name: `${layout.name}/${own}` });
   made.push(slot);
   return slot;
@@ -323,7 +348,8 @@ function slotOf(
 function fill(slot: Variable, initial: number | 'variable', variable: Variable): void {
   if (initial === 0) return;
   const storage = Variable.storageOf(slot);
-  storage.write(initial === 'variable' ? variable.value : new Float64Array(storage.length).fill(initial));
+  if (initial === 'variable') copyStorage(Variable.storageOf(variable), storage);
+  else storage.write(new Float64Array(storage.length).fill(initial));
 }
 
 function checkStateDtype(
@@ -342,6 +368,22 @@ function checkStateDtype(
       'ERR_OPT_ARRAY_TYPE',
       `${who} expects float32 variables with state_dtype bfloat16, "${other.path}" is ${other.dtype}`,
     );
+}
+
+function checkDevice({ who, custom }: Layout, { gpu, variables: [first] }: Roster): void {
+  if (gpu === undefined || !custom) return;
+  throw typeError(
+    'ERR_OPT_DEVICE',
+    `${who} steps in TypeScript and expects variables on the cpu, "${first?.path}" is on ${nameOf(gpu)}: make them without device, or step with a class that has a native rule`,
+  );
+}
+
+const overlaps = (i: number): RangeError =>
+  rangeError('ERR_OPT_ALIAS', `gradients[${i}] overlaps a variable or its state in memory, which a step writes`);
+
+function writtenMemory(variable: Variable): [Memory, number] {
+  const { memory, dtype, length } = Variable.storageOf(variable);
+  return [memory as Memory, length * sizes[dtype as keyof typeof sizes]]; // what lies on a GPU has memory
 }
 
 /** All of what a step writes of a variable. */

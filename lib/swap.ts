@@ -1,14 +1,45 @@
 // Exchanges the values of variables, byte by byte: every bit arrives, whatever the dtype.
 import { bufferOf, spanOf, type FloatArray } from './arrays.ts';
+import type { GpuIndex } from './devices.ts';
+import { addon, type Memory } from './native.ts';
+import { sizes } from './storage.ts';
 import { Variable } from './variable.ts';
 
 const scratch = new Uint8Array(65_536); // small enough to stay in the cache
 
 /** Exchanges the values of each `a[i]` with those of `b[i]`, of the same dtype and length, after all have been found there. */
 export function swapValues(a: readonly Variable[], b: readonly Variable[]): void {
+  const gpu = a[0] && Variable.storageOf(a[0]).gpu;
+  if (gpu !== undefined) return swapOnGpu(a, b, gpu);
   const [left, right] = [a.map(bytesOf), b.map(bytesOf)];
   left.forEach((bytes, i) => swapBytes(bytes, right[i] as Uint8Array));
 }
+
+/** By copies through one memory for each size that occurs. */
+function swapOnGpu(a: readonly Variable[], b: readonly Variable[], gpu: GpuIndex): void {
+  const between = new Map<number, Memory>(); // by bytes
+  const memoryOf = (variable: Variable) => Variable.storageOf(variable).memory as Memory; // what lies on a GPU has memory
+  const pairs = a
+    .map((variable, i) => [variable, b[i] as Variable, sizeOn(variable)] as const)
+    .filter(([, , bytes]) => bytes > 0)
+    .map(([one, other, bytes]) => [memoryOf(one), memoryOf(other), bytes] as const);
+  try {
+    for (const bytes of new Set(pairs.map(([, , bytes]) => bytes))) between.set(bytes, new addon.Memory(bytes, 0, gpu));
+    for (const [one, other, bytes] of pairs) {
+      const kept = between.get(bytes) as Memory;
+      addon.cuda.copy(kept, one);
+      addon.cuda.copy(one, other);
+      addon.cuda.copy(other, kept);
+    }
+  } finally {
+    for (const memory of between.values()) memory.release();
+  }
+}
+
+const sizeOn = (variable: Variable): number => {
+  const { length, dtype } = Variable.storageOf(variable);
+  return length * sizes[dtype as keyof typeof sizes];
+};
 
 function bytesOf(variable: Variable): Uint8Array {
   Variable.checkAttached(variable);

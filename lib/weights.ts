@@ -1,12 +1,29 @@
 // Values for an optimizer's variables, checked before the first is written; and which variables the weight decay leaves out.
 import { dtypeOf, type FloatArray } from './arrays.ts';
 import { isPlainObject } from './configurable.ts';
+import { nameOf } from './devices.ts';
 import { describe, rangeError, typeError } from './errors.ts';
 import type { Trainable } from './state.ts';
-import { checkNumbers, isVariable, Variable, type Numbers, type VariableDtype } from './variable.ts';
+import {
+  copyStorage,
+  nativeStorage,
+  reaches,
+  type DeviceStorage,
+  type NativeStorage,
+  type Storage,
+} from './storage.ts';
+import {
+  checkNumbers,
+  deviceStorageOf,
+  isVariable,
+  Variable,
+  type DeviceArray,
+  type Numbers,
+  type VariableDtype,
+} from './variable.ts';
 
 /** What may be written into a variable of an optimizer: numbers, or one number for a scalar. */
-export type Weight = Numbers | Variable | BigInt64Array | Int32Array | number;
+export type Weight = Numbers | Variable | Variable<DeviceArray> | BigInt64Array | Int32Array | number;
 
 /** The values of a variable, by its dtype: int64 is the counter's, int32 that of places which are only kept. */
 export type WeightArray = FloatArray | BigInt64Array | Int32Array;
@@ -32,15 +49,48 @@ export function setWeights(who: string, variables: readonly Variable[], weights:
       'ERR_OPT_LENGTH',
       `${who} expects ${variables.length} arrays, one for each variable, got ${weights.length}`,
     );
+  const copies: Copies = new Map();
   const writes = variables.map((variable, i) =>
-    checkedWrite(`weights[${i}] ("${variable.path}")`, variable, weights[i]),
+    checkedWrite(`weights[${i}] ("${variable.path}")`, variable, weights[i], copies),
   );
   for (const variable of variables) Variable.checkAttached(variable); // a getter in a weight may have taken it away
-  for (const write of writes) write();
+  try {
+    copyThose(variables, copies);
+    for (const write of writes) write();
+  } finally {
+    for (const copy of copies.values()) copy?.release();
+  }
 }
 
-function checkedWrite(who: string, variable: Variable, weight: unknown): () => void {
+/** Of weights on a GPU: a copy of those that are written before they are read, undefined for others. */
+type Copies = Map<DeviceStorage, NativeStorage | undefined>;
+
+function copyThose(variables: readonly Variable[], copies: Copies): void {
+  const written = new Set<Storage>(variables.map((variable) => Variable.storageOf(variable)));
+  for (const from of [...copies.keys()].filter((from) => written.has(from))) {
+    const copy = nativeStorage(from.dtype as 'float32', from.length, 0, from.gpu);
+    copies.set(from, copy);
+    copyStorage(from, copy);
+  }
+}
+
+/** The same for a weight on a GPU. */
+function checkedCopy(who: string, from: DeviceStorage, to: Storage, copies: Copies): () => void {
+  if (!reaches(from, to))
+    throw typeError(
+      'ERR_OPT_DEVICE',
+      `${who} expects numbers on ${nameOf(to.gpu)}, got some on ${nameOf(from.gpu)}: give what await read() gives`,
+    );
+  if (from.length !== to.length)
+    throw rangeError('ERR_OPT_LENGTH', `${who} expects ${to.length} elements, got ${from.length}`);
+  if (from !== to) copies.set(from, undefined);
+  return () => copyStorage(copies.get(from) ?? from, to);
+}
+
+function checkedWrite(who: string, variable: Variable, weight: unknown, copies: Copies): () => void {
   const storage = Variable.storageOf(variable);
+  const there = deviceStorageOf(weight);
+  if (there !== undefined) return checkedCopy(who, there, storage, copies);
   const data = new Float64Array(storage.length); // a copy: a weight may show a variable that is written before it
   data.set(checkNumbers(who, plainNumbers(weight, storage.dtype), storage.length));
   const [first] = data;

@@ -6,7 +6,7 @@ import type { Gradient } from './gradients.ts';
 import { Optimizer } from './optimizer.ts';
 import { together, type Given, type Parts, type Waiting } from './parts.ts';
 import { Roster } from './roster.ts';
-import { isEmpty, Runner, type Averaged, type Told } from './runner.ts';
+import { isEmpty, Runner, type Averaged, type Norm, type Told } from './runner.ts';
 import { Snapshot } from './snapshot.ts';
 import { State } from './state.ts';
 import type { Trainable } from './trainables.ts';
@@ -266,7 +266,7 @@ export class Wrapping extends Runner {
     if (guard === undefined) this.counter++;
     else guard.settle(true);
     const norms = this.#members.map(({ runner }) => runner.norm);
-    this.norm = norms.includes(null) ? null : Math.hypot(...(norms as number[]));
+    this.norm = norms.some((norm) => typeof norm === 'function') ? () => togetherOf(norms) : togetherOf(norms);
     this.#fresh = false;
   }
 
@@ -369,6 +369,12 @@ export class Wrapping extends Runner {
       );
     return indices;
   }
+}
+
+/** The norm of all gradients together; null where one of them is unknown. */
+function togetherOf(norms: readonly Norm[]): number | null {
+  const numbers = norms.map((norm) => (typeof norm === 'function' ? norm() : norm));
+  return numbers.includes(null) ? null : Math.hypot(...(numbers as number[]));
 }
 
 /** What all of them make, or nothing: what some have made is taken back. */
