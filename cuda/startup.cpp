@@ -20,9 +20,9 @@ constexpr struct {
     {kOutOfMemory, "ERR_CUDA_OOM", "There is no memory left for CUDA to start with",
      "See with nvidia-smi who holds the GPU's, and whether this process may allocate more (ulimit -v)"},
     {34, "ERR_CUDA_STUB", "The libcuda.so.1 that was loaded is the CUDA toolkit's stub, which is for linking only",
-     "Remove the toolkit's lib64/stubs from LD_LIBRARY_PATH; start a container with --gpus all, which brings the driver's"},
+     "Remove the toolkit's lib64/stubs from LD_LIBRARY_PATH, or start the container with --gpus all, which brings the driver's"},
     {803, "ERR_CUDA_DRIVER_MISMATCH", "libcuda.so.1 and the kernel's NVIDIA module are of different drivers",
-     "After an update reboot or reload the module; in a container use the host's libcuda.so.1, not one of the image"},
+     "After an update of the driver reboot or reload the module; in a container use the host's libcuda.so.1, not the image's"},
     {804, "ERR_CUDA_DRIVER_MISMATCH",
      "The libcuda.so.1 that was loaded is of a forward-compatibility package, which this GPU does not support",
      "Remove cuda-compat from LD_LIBRARY_PATH, or use a container image whose CUDA is not newer than the host's driver"},
@@ -47,7 +47,7 @@ std::string reasonForNone() {
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
   if (visible == nullptr)
     return "The NVIDIA driver finds no GPU, and CUDA_VISIBLE_DEVICES is not set. "
-           "See whether nvidia-smi -L lists one; start a container with --gpus all.";
+           "See whether nvidia-smi -L lists one, or start the container with --gpus all.";
   return "The NVIDIA driver shows no GPU, and CUDA_VISIBLE_DEVICES is set to \"" + std::string(visible) +
          "\". Unset it, or set it to one that nvidia-smi -L lists.";
 }
@@ -56,18 +56,18 @@ std::string reasonForNone() {
 std::pair<const char*, std::string> explain(const Startup& found, const char* call, Status status) {
   const std::string needs = "this build needs " + neededDriver(found.runtime);
   if (status == kOldDriver && found.driver == 0)
-    return {"ERR_CUDA_NO_DRIVER", "There is no NVIDIA driver: libcuda.so.1 could not be loaded. Install one, " + needs +
-                                      ", and start a container with --gpus all."};
+    return {"ERR_CUDA_NO_DRIVER", "There is no NVIDIA driver: libcuda.so.1 could not be loaded. Install one (" + needs +
+                                      "), or start the container with --gpus all."};
   if (status == kOldDriver)
     return {"ERR_CUDA_DRIVER_TOO_OLD", "The NVIDIA driver is too old: it supports CUDA " + versionText(found.driver) +
-                                           ", this build has CUDA " + versionText(found.runtime) + ". Update it, " + needs + "."};
+                                           ", this build has CUDA " + versionText(found.runtime) + ". Update it: " + needs + "."};
   if (status == kNoDevice) return {"ERR_CUDA_NO_DEVICE", reasonForNone()};
 
-  const std::string answer = std::string(call) + ": " + std::to_string(status) + ", " + kCalls.errorName(status) + ", " +
-                             kCalls.errorText(status);
+  const std::string what = std::string(kCalls.errorName(status)) + ", " + kCalls.errorText(status);
+  const std::string answer = " (" + std::string(call) + " gives " + std::to_string(status) + ", " + what + "). ";
   for (const auto& failure : kFailures)
-    if (failure.status == status) return {failure.code, std::string(failure.wrong) + " (" + answer + "). " + failure.remedy + "."};
-  return {"ERR_CUDA_INIT", "CUDA does not start (" + answer + "). See whether nvidia-smi works, and start this process again."};
+    if (failure.status == status) return {failure.code, failure.wrong + answer + failure.remedy + "."};
+  return {"ERR_CUDA_INIT", "CUDA does not start" + answer + "See whether nvidia-smi works, and start this process again."};
 }
 
 std::string uuidText(const char (&bytes)[16]) {
