@@ -66,7 +66,7 @@ const Calls kCalls{
     {"cudaHostAlloc", [](void** to, size_t bytes) -> Status { return cudaHostAlloc(to, bytes, cudaHostAllocDefault); }},
     {"cudaFreeHost", [](void* data) -> Status { return cudaFreeHost(data); }},
     {"cudaMemcpyAsync",
-     [](void* to, const void* from, size_t bytes, Copy copy, Stream stream) -> Status {
+     [](void* to, const void* from, size_t bytes, CopyKind copy, Stream stream) -> Status {
        return cudaMemcpyAsync(to, from, bytes, cudaMemcpyKind(copy), streamOf(stream));
      }},
     {"cudaMemsetAsync",

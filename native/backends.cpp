@@ -26,6 +26,6 @@ const Backend kBackends[] = {
     {"avx512", noAvx512, &kAvx512},
     {"avx2", noAvx2, &kAvx2},
     {"baseline", never, &kBaseline},
-    {"cuda", cudaUnusable, nullptr},
+    {"cuda", cuda::unusable, nullptr},
 };
 const int kBackendCount = sizeof(kBackends) / sizeof(*kBackends);
