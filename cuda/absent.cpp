@@ -1,7 +1,10 @@
 // A build without CUDA: says so wherever a GPU is asked for.
-#include "device.h"
+#include "plan.h"
 
 namespace cuda {
+
+const bool kBuilt = false, kEmulated = false;
+
 namespace {
 
 constexpr const char* kCode = "ERR_CUDA_NOT_BUILT";
@@ -29,13 +32,16 @@ void waitFor(int, void*) { refuse(); }
 void waitIn(int, void*) { refuse(); }
 
 void write(const Memory&, const void*, size_t) { refuse(); }
-void copy(const Memory&, const Memory&) { refuse(); }
+void copy(const Memory&, const Memory&, size_t) { refuse(); }
 void putRows(const Memory&, const uint32_t*, size_t, size_t, const void*) { refuse(); }
 
 struct Reading::State {};
 Reading::Reading(SharedMemory) { refuse(); }
 Reading::~Reading() = default;
 void Reading::finish(void*) { refuse(); }
+
+int deviceOf(const std::vector<Pass>&) { return -1; }
+std::shared_ptr<Plan> newPlan(int, std::vector<Pass>, size_t, SharedMemory) { refuse(); }
 
 Mark::Mark(int, bool) { refuse(); }
 Mark::~Mark() = default;

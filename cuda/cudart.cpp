@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "calls.h"
+#include "device.h"
 
 namespace cuda {
 namespace {
@@ -53,6 +54,8 @@ Status pointerAttributes(Place* place, int* device, const void* pointer) {
 }
 
 }  // namespace
+
+const bool kBuilt = true, kEmulated = false;
 
 const Calls kCalls{
     {"cudaDriverGetVersion", [](int* version) -> Status { return cudaDriverGetVersion(version); }},

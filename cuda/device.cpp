@@ -43,7 +43,7 @@ Health& health() {
 }
 
 bool isSticky(Status status) {
-  constexpr Status sticky[] = {46, 214, 220, 226, 700, 702, 710, 713, 714, 715, 716, 717, 718, 719, 721};
+  constexpr Status sticky[] = {214, 220, 226, 700, 702, 710, 714, 715, 716, 717, 718, 719};
   return std::find(std::begin(sticky), std::end(sticky), status) != std::end(sticky);
 }
 

@@ -72,7 +72,7 @@ void read(const Napi::CallbackInfo& info) {
 }
 
 // putRows(dense, bytes of an element, rows, columns, values or null).
-void putRows(const Napi::CallbackInfo& info) {
+void putRowsOn(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const SharedMemory dense = memoryOf(info[0]);
   const size_t size = info[1].As<Napi::Number>().Int32Value() == 0 ? sizeof(float) : sizeof(double);
@@ -155,8 +155,8 @@ Napi::Object cudaFace(Napi::Env env) {
     if (from->device != to->device) fail(Napi::Error::New(info.Env(), "expected memory of one device"), "ERR_OPT_DEVICE");
     withCuda(info.Env(), [&] { cuda::copy(*to, *from, from->bytes); });
   });
-  set("read", [](const Napi::CallbackInfo& info) { read(info); });
-  set("putRows", [](const Napi::CallbackInfo& info) { putRows(info); });
+  set("read", read);
+  set("putRows", putRowsOn);
   set("mark", mark);
   return face;
 }
