@@ -15,7 +15,7 @@ using Graph = void*;
 using GraphExec = void*;
 constexpr Status kSuccess = 0, kOutOfMemory = 2, kNotReady = 600;
 
-enum Copy : int { kToDevice = 1, kToHost = 2, kOnDevice = 3 };  // cudaMemcpyKind
+enum CopyKind : int { kToDevice = 1, kToHost = 2, kOnDevice = 3 };  // cudaMemcpyKind
 enum Place : int { kUnknown, kPinned, kDeviceMemory, kManaged };  // cudaMemoryType
 
 struct Properties {
@@ -55,7 +55,7 @@ struct Calls {
   Call<size_t*, size_t*> memGetInfo;
   Call<void**, size_t> hostAlloc;
   Call<void*> freeHost;
-  Call<void*, const void*, size_t, Copy, Stream> memcpyAsync;
+  Call<void*, const void*, size_t, CopyKind, Stream> memcpyAsync;
   Call<void*, int, size_t, Stream> memsetAsync;
   Call<Stream*> streamCreate;
   Call<Stream> streamSynchronize;

@@ -1,6 +1,7 @@
 // A GPU: whether there is one, its memory, its stream of work, and what happens to errors. absent.cpp has the same symbols when
 // CUDA is not built in.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -34,6 +35,8 @@ struct Startup {
 const Startup& startup();
 const char* unusable();  // startup().message; null if there is a GPU
 
+extern const bool kBuilt, kEmulated;
+
 // Memory of a device, zeroed. Throws Error.
 SharedMemory allocate(int device, size_t bytes);
 // Somebody else's, found to lie on that device; nothing is freed. Throws Error for memory of the host or of another device.
@@ -47,10 +50,10 @@ void useStream(int device, void* stream);
 void waitFor(int device, void* other);
 void waitIn(int device, void* other);
 
-// Host to device; `from` may be overwritten when it returns.
+// Host to device, from its first byte on; `from` may be overwritten when it returns.
 void write(const Memory& to, const void* from, size_t bytes);
-void copy(const Memory& to, const Memory& from);
-// Zeros, or rows of numbers of `bytes` each, into a dense array; null for zeros.
+void copy(const Memory& to, const Memory& from, size_t bytes);
+// Rows of numbers, of `bytes` each, into a dense array; null for zeros.
 void putRows(const Memory& dense, const uint32_t* rows, size_t count, size_t bytes, const void* values);
 
 // A read under way: begun where it was made, in the order of the stream.
@@ -70,6 +73,8 @@ class Mark {
  public:
   explicit Mark(int device, bool timed = false);
   ~Mark();
+  Mark(const Mark&) = delete;
+  Mark& operator=(const Mark&) = delete;
   bool reached() const;
   void wait() const;
   float since(const Mark& earlier) const;  // milliseconds; both timed and reached

@@ -1,5 +1,7 @@
 #include "driver.h"
 
+#include "../cuda/device.h"
+
 void Driver::start(std::unique_ptr<AsyncStep> step) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!thread_.joinable()) thread_ = std::thread([this] { drive(); });
@@ -30,7 +32,13 @@ std::unique_ptr<AsyncStep> Driver::next() {
 
 void Driver::drive() noexcept {
   while (std::unique_ptr<AsyncStep> step = next()) {
-    step->result = step->checks ? double(step->plan->finite()) : step->plan->run();
+    try {
+      step->result = step->work();
+    } catch (const cuda::Error& error) {
+      step->code = error.code;
+      step->error = error.what();
+    }
+    step->work = nullptr;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       running_.reset();

@@ -6,16 +6,18 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "plan.h"
 
 struct AsyncStep {
-  std::shared_ptr<Plan> plan;
+  std::shared_ptr<Plan> plan;      // null for other work than a step
   std::vector<SharedMemory> held;  // what the gradients lie in
-  bool checks = false;             // only whether the gradients are finite
-  double result = -1;              // the norm; of a check 1 or 0
+  std::function<double()> work;
+  double result = -1;      // the norm; of a check 1 or 0
+  std::string code, error;  // if it failed
 };
 
 class Driver {

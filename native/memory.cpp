@@ -102,6 +102,7 @@ void collapseIntoHugePages([[maybe_unused]] void* data, [[maybe_unused]] size_t 
 }
 
 Memory::~Memory() {
+  if (block_ == nullptr) return;  // not ours
   if (small_) slabs().give(block_, wholeLines(size_t(static_cast<char*>(data) - static_cast<char*>(block_)) + bytes));
   else std::free(block_);
   live.fetch_sub(bytes);

@@ -1,6 +1,6 @@
-// A plan: the passes of an optimizer's step, each one rule bound to its tensors. Built once, run once a step.
+// A plan: the passes of an optimizer's step, each one rule bound to its tensors. Built once, run once a step; on the host
+// (host_plan.h) or on a device (cuda/plan.cpp).
 #pragma once
-#include <atomic>
 #include <string>
 #include <vector>
 
@@ -22,6 +22,7 @@ struct Array {
   void* data = nullptr;
   size_t length = 0;  // elements
   bool absent = true;
+  SharedMemory memory = nullptr;  // of a device, instead of all this
 };
 
 struct BindError {
@@ -68,67 +69,28 @@ struct Pass {
   bool clips() const { return active() && (control->clipnorm > 0 || control->global_clipnorm > 0); }
 };
 
-// Passes over tensors of the same lengths: what one of them leaves of a tensor, the next finds in the cache. Passes of
-// different groups touch different variables, or stand in the order of the groups.
-struct Group {
-  std::vector<size_t> passes;
-  std::vector<Chunk> chunks;
-  std::vector<uint32_t> pieces;  // where each piece of work begins in chunks; and their end
-  size_t elements = 0;
-};
-
 class Plan {
  public:
-  // `control` has one Control for each pass. The plan makes a second pass for each directed one.
-  Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables, SharedMemory control);
+  virtual ~Plan() = default;
   // Points every late source to its array. Throws BindError, with nothing written.
-  void bind(const std::vector<Array>& arrays);
-  // Runs the active passes in order, on the pool's threads where they are large. Returns the L2 norm of all clipped
-  // gradients together, or a negative number if no norm was asked for.
-  double run();
+  virtual void bind(const std::vector<Array>& arrays) = 0;
+  // Begins a run of the active passes in order: on a device all of it goes to its stream; the host does nothing yet.
+  virtual void begin() = 0;
+  // Ends it, on whatever thread. Returns the L2 norm of all clipped gradients together, or a negative number if no norm was asked
+  // for.
+  virtual double end() = 0;
+  // Both; a device does not wait. kLater: `norm` waits for the norm.
+  virtual double run() = 0;
+  virtual double norm() = 0;
   // Whether every gradient of the caller's, as it was given, is finite. Writes nothing.
-  bool finite();
+  virtual bool finite() = 0;
   // Makes a running plan stop soon, half done: only for an environment that is going away.
-  void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
-
- private:
-  // Calls work(i) for every piece of work, with denormals as the dtype has them; on the pool's threads from some elements on.
-  template <class Work>
-  void forPieces(Dtype dtype, size_t pieces, size_t elements, const Work& work) const;
-  template <class Work>
-  void forChunks(const Group& group, const Work& work) const;
-  struct Range {
-    size_t from, to;
-  };
-  bool runs(size_t pass, Range range) const { return pass >= range.from && pass < range.to && passes_[pass].active(); }
-  bool averages(const Pass& pass, Range range) const { return pass.average >= 0 && runs(size_t(pass.average), range); }
-  // The active passes of a range, one after the other over every part that fits the cache.
-  void runPasses(Range range);
-  void runChunk(const Group& group, const Chunk& chunk, Range range) const;
-  void runRows(const Pass& pass) const;
-  void addSquares(const Group& group);
-  template <class T>
-  void addSquaresOfRows(const Pass& pass);
-  double clip();
-  // Gives each pass its control, and a directed one the pass that descends, with a control of the plan's own.
-  void addPasses(std::vector<Pass> passes);
-  void checkFinite(const Group& group);
-  void group(size_t pass);
-  void findAverage(size_t pass);
-  void setDescents();
-  void addSquaresOf(size_t directed, const Chunk& chunk);
-  // What follows a directed pass, when it has gone through all of its tensors.
-  void steer(size_t directed);
-
-  const Kernels& kernels_;
-  std::vector<Pass> passes_;
-  std::vector<Group> groups_;
-  std::vector<double> squares_;   // of each variable, in the optimizer's order
-  std::vector<double> partials_;  // of each block of the largest pass; and of its directions
-  std::vector<Control> descents_;  // of the passes that descend, in their order
-  SharedMemory control_;
-  const struct Blas* blas_ = nullptr;  // for the products of directed passes
-  SharedMemory workspace_;  // of the directed passes, one tensor after the other
-  std::atomic<bool> cancelled_{false};
-  std::atomic<bool> finite_{true};  // as far as it is known
+  virtual void cancel() {}
 };
+constexpr double kLater = -2;
+
+// The storage of a tensor's stream in an array of the caller's. Throws BindError if it does not fit.
+Storage storageIn(const Array& array, int index, size_t source, const Pass& pass, size_t length);
+
+// What descends is active, and decays, as the directed pass before it.
+Control descentControl(const Control& directed);

@@ -92,6 +92,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("newPlan", Napi::Function::New(env, newPlan));
   exports.Set("mergeRows", Napi::Function::New(env, mergeRows));
   exports.Set("putRows", Napi::Function::New(env, [](const Napi::CallbackInfo& info) { putRows(info); }));
+  exports.Set("cuda", cudaFace(env));
   defineFaults(exports);
   return exports;
 }

@@ -2,19 +2,32 @@
 #pragma once
 #include <napi.h>
 
+#include "../../cuda/device.h"
 #include "../driver.h"
 #include "../memory.h"
 
 // A JavaScript error of the given class with a stable code.
 [[noreturn]] void fail(Napi::Error error, const char* code);
 
+// Runs a part that may throw an error of CUDA's, which becomes one of JavaScript's.
+template <class Part>
+auto withCuda(Napi::Env env, const Part& part) {
+  try {
+    return part();
+  } catch (const cuda::Error& error) {
+    fail(Napi::Error::New(env, error.what()), error.code);
+  }
+}
+
 // What an environment (the main thread or a worker) has of its own.
 class Environment {
  public:
   explicit Environment(Napi::Env env);
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
-  // Runs a step off the event loop, then calls done(its result). `plan` stays alive until then.
-  void start(std::unique_ptr<AsyncStep> step, Napi::Object plan, Napi::Function done);
+  // Runs a step off the event loop, then calls done(its result, an error if there is one). `holder` stays alive until then.
+  void start(std::unique_ptr<AsyncStep> step, Napi::Object holder, Napi::Function done);
+
+  Napi::FunctionReference memories;  // the class Memory
 
  private:
   struct Pending {
@@ -35,8 +48,12 @@ class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
   explicit MemoryHandle(const Napi::CallbackInfo& info);
   // The memory behind a handle; throws for anything else and after release().
   static SharedMemory from(const Napi::Value& value);
+  static bool is(napi_env env, napi_value value);
+  static Napi::Value of(Napi::Env env, SharedMemory memory);
 
  private:
+  Napi::Value device(const Napi::CallbackInfo& info);
+  Napi::Value address(const Napi::CallbackInfo& info);
   Napi::Value buffer(const Napi::CallbackInfo& info);
   void release(const Napi::CallbackInfo& info);
 
@@ -51,3 +68,6 @@ Napi::Value newPlan(const Napi::CallbackInfo& info);
 Napi::Value mergeRows(const Napi::CallbackInfo& info);
 // putRows(dense, rows, columns, values or null).
 void putRows(const Napi::CallbackInfo& info);
+
+// What lib/native.ts has as `cuda`.
+Napi::Object cudaFace(Napi::Env env);

@@ -8,6 +8,15 @@ void check(napi_env env, napi_status status) {
   if (status != napi_ok) fail(Napi::Error::New(env, "Node-API refused a thread-safe function"), "ERR_ADDON_LOAD");
 }
 
+// Undefined if it has not failed.
+bool errorOf(napi_env env, const AsyncStep& step, napi_value* error) {
+  napi_value code, message;
+  if (step.code.empty()) return napi_get_undefined(env, error) == napi_ok;
+  return napi_create_string_utf8(env, step.code.data(), step.code.size(), &code) == napi_ok &&
+         napi_create_string_utf8(env, step.error.data(), step.error.size(), &message) == napi_ok &&
+         napi_create_error(env, code, message, error) == napi_ok;
+}
+
 napi_ref hold(napi_env env, napi_value value) {
   napi_ref reference = nullptr;
   check(env, napi_create_reference(env, value, 1, &reference));
@@ -32,9 +41,9 @@ void Environment::stop(void* environment) {
   self.driver_->stop();
 }
 
-void Environment::start(std::unique_ptr<AsyncStep> step, Napi::Object plan, Napi::Function done) {
-  const napi_env env = plan.Env();
-  pending_.push_back({hold(env, plan), hold(env, done)});
+void Environment::start(std::unique_ptr<AsyncStep> step, Napi::Object holder, Napi::Function done) {
+  const napi_env env = holder.Env();
+  pending_.push_back({hold(env, holder), hold(env, done)});
   try {
     driver_->start(std::move(step));
   } catch (const std::exception& error) {
@@ -58,10 +67,10 @@ void Environment::finish(napi_env env, napi_value, void* context, void* data) {
   step->plan.reset();  // no longer running
   napi_handle_scope scope;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  napi_value answer, receiver, done, result;
-  if (napi_create_double(env, step->result, &answer) == napi_ok && napi_get_undefined(env, &receiver) == napi_ok &&
-      napi_get_reference_value(env, pending.done, &done) == napi_ok && done != nullptr)
-    napi_call_function(env, receiver, done, 1, &answer, &result);
+  napi_value answers[2], receiver, done, result;
+  if (napi_create_double(env, step->result, &answers[0]) == napi_ok && errorOf(env, *step, &answers[1]) &&
+      napi_get_undefined(env, &receiver) == napi_ok && napi_get_reference_value(env, pending.done, &done) == napi_ok && done != nullptr)
+    napi_call_function(env, receiver, done, 2, answers, &result);
   napi_delete_reference(env, pending.plan);
   napi_delete_reference(env, pending.done);
   napi_close_handle_scope(env, scope);

@@ -1,7 +1,12 @@
 #include "faults.h"
 
+#include <map>
+#include <mutex>
 #include <new>
 #include <stdexcept>
+#include <string>
+
+#include "../../cuda/faults.h"
 
 namespace {
 
@@ -15,6 +20,32 @@ Napi::Value raise(const Napi::CallbackInfo& info) {
   }
 }
 
+struct Fault {
+  int after, code;  // calls that succeed before
+};
+std::mutex mutex;
+std::map<std::string, Fault> faults;
+
+// setFault(name, nth, code): the nth call to a function of CUDA's from now on fails; setFault(null): none does.
+void setFault(const Napi::CallbackInfo& info) {
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (!info[0].IsString()) return faults.clear();
+  faults[info[0].As<Napi::String>()] = {info[1].As<Napi::Number>().Int32Value() - 1, info[2].As<Napi::Number>().Int32Value()};
+}
+
 }  // namespace
 
-void defineFaults(Napi::Object exports) { exports.Set("raise", Napi::Function::New(exports.Env(), raise)); }
+int cuda::faultOf(const char* name) {
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (faults.empty()) return 0;
+  const auto found = faults.find(name);
+  if (found == faults.end() || found->second.after-- > 0) return 0;
+  const int code = found->second.code;
+  faults.erase(found);
+  return code;
+}
+
+void defineFaults(Napi::Object exports) {
+  exports.Set("raise", Napi::Function::New(exports.Env(), raise));
+  exports.Set("setFault", Napi::Function::New(exports.Env(), setFault));
+}

@@ -15,19 +15,39 @@ void report(napi_env env, int64_t bytes) {
 }  // namespace
 
 Napi::Function MemoryHandle::define(Napi::Env env) {
-  return DefineClass(env, "Memory",
-                     {InstanceMethod<&MemoryHandle::buffer>("buffer"), InstanceMethod<&MemoryHandle::release>("release")});
+  const Napi::Function constructor = DefineClass(env, "Memory",
+                     {InstanceMethod<&MemoryHandle::buffer>("buffer"), InstanceMethod<&MemoryHandle::release>("release"),
+                      InstanceAccessor<&MemoryHandle::device>("device"), InstanceAccessor<&MemoryHandle::address>("address")});
+  Environment::of(env).memories = Napi::Persistent(constructor);
+  return constructor;
 }
 
+Napi::Value MemoryHandle::of(Napi::Env env, SharedMemory memory) {
+  return Environment::of(env).memories.New({Napi::External<SharedMemory>::New(env, &memory)});
+}
+
+bool MemoryHandle::is(napi_env env, napi_value value) {
+  bool is = false;
+  return napi_check_object_type_tag(env, value, &kTag, &is) == napi_ok && is;
+}
+
+// Memory(bytes, offset, device), or Memory(an External of a SharedMemory).
 MemoryHandle::MemoryHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  if (info[0].IsExternal()) {
+    memory_ = *info[0].As<Napi::External<SharedMemory>>().Data();
+    info.This().As<Napi::Object>().TypeTag(&kTag);
+    return;
+  }
   const double bytes = info[0].As<Napi::Number>().DoubleValue();
   if (!(bytes >= 0 && bytes < kMaxBytes && bytes == std::floor(bytes)))
     fail(Napi::RangeError::New(info.Env(), "Memory expects a whole number of bytes"), "ERR_OPT_TOO_LARGE");
   const double offset = info[1].IsNumber() ? info[1].As<Napi::Number>().DoubleValue() : 0;
   if (!(offset >= 0 && offset < 4096 && offset == std::floor(offset)))
     fail(Napi::RangeError::New(info.Env(), "Memory expects an offset below 4096"), "ERR_OPT_CONFIG_RANGE");
+  const int device = info[2].IsNumber() ? info[2].As<Napi::Number>().Int32Value() : -1;
   try {
-    memory_ = std::make_shared<Memory>(size_t(bytes), size_t(offset));
+    if (info[0].IsNumber() && device >= 0) memory_ = withCuda(info.Env(), [&] { return cuda::allocate(device, size_t(bytes)); });
+    else memory_ = std::make_shared<Memory>(size_t(bytes), size_t(offset));
   } catch (const std::bad_alloc&) {
     fail(Napi::RangeError::New(info.Env(), "out of memory: " + std::to_string(size_t(bytes)) + " bytes could not be allocated"),
          "ERR_OPT_OOM");
@@ -48,6 +68,7 @@ SharedMemory MemoryHandle::from(const Napi::Value& value) {
 Napi::Value MemoryHandle::buffer(const Napi::CallbackInfo& info) {
   if (!buffer_.IsEmpty() && !buffer_.Value().IsEmpty()) return buffer_.Value();
   SharedMemory memory = from(info.This());
+  if (memory->device >= 0) fail(Napi::TypeError::New(info.Env(), "memory of a device has no ArrayBuffer"), "ERR_OPT_DEVICE");
   const auto drop = [](Napi::Env env, void*, SharedMemory* shared) {
     report(env, -int64_t((*shared)->bytes));
     delete shared;
@@ -58,6 +79,14 @@ Napi::Value MemoryHandle::buffer(const Napi::CallbackInfo& info) {
   report(info.Env(), int64_t(memory->bytes));
   buffer_ = Napi::Reference<Napi::ArrayBuffer>::New(buffer, 0);
   return buffer;
+}
+
+Napi::Value MemoryHandle::device(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), from(info.This())->device);
+}
+
+Napi::Value MemoryHandle::address(const Napi::CallbackInfo& info) {
+  return Napi::BigInt::New(info.Env(), uint64_t(reinterpret_cast<uintptr_t>(from(info.This())->data)));
 }
 
 void MemoryHandle::release(const Napi::CallbackInfo&) {

@@ -1,7 +1,8 @@
-#include "../plan.h"
+#include "../host_plan.h"
 
 #include <cmath>
 
+#include "../../cuda/plan.h"
 #include "../matrix/blas.h"
 #include "binding.h"
 
@@ -115,10 +116,15 @@ Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
 }
 
 // Bare Node-API: a wrapper object an element would cost five times as much.
-Array arrayOf(napi_env env, napi_value list, uint32_t index) {
+Array arrayOf(napi_env env, napi_value list, uint32_t index, bool onDevice) {
   napi_value value, buffer;
   Array array;
   if (napi_get_element(env, list, index, &value) != napi_ok) return array;
+  if (onDevice && MemoryHandle::is(env, value)) {
+    array.memory = MemoryHandle::from(Napi::Value(env, value));
+    array.absent = false;
+    return array;
+  }
   napi_typedarray_type kind;
   size_t offset;
   if (napi_get_typedarray_info(env, value, &kind, &array.length, &array.data, &buffer, &offset) != napi_ok) {
@@ -145,6 +151,7 @@ Array arrayOf(napi_env env, napi_value list, uint32_t index) {
 struct Handle {
   std::shared_ptr<Plan> plan;  // shared with a running step
   std::vector<Array> arrays;
+  bool onDevice = false;
 
   // The plan, if it can run.
   Plan& idle(Napi::Env env) {
@@ -158,7 +165,7 @@ struct Handle {
     const Napi::Env env = list.Env();
     if (arrays.empty()) return;
     if (!list.IsArray()) fail(Napi::TypeError::New(env, "expected a list of arrays"), "ERR_OPT_ARRAY_TYPE");
-    for (size_t i = 0; i < arrays.size(); ++i) arrays[i] = arrayOf(env, list, uint32_t(i));
+    for (size_t i = 0; i < arrays.size(); ++i) arrays[i] = arrayOf(env, list, uint32_t(i), onDevice);
     idle(env);
     try {
       plan->bind(arrays);
@@ -174,7 +181,13 @@ using Shared = std::shared_ptr<Handle>;
 Napi::Value run(const Shared& handle, const Napi::CallbackInfo& info) {
   handle->idle(info.Env());
   handle->bind(info[0]);
-  return Napi::Number::New(info.Env(), handle->plan->run());
+  return Napi::Number::New(info.Env(), withCuda(info.Env(), [&] { return handle->plan->run(); }));
+}
+
+// norm(): of the last run; waits for it.
+Napi::Value norm(const Shared& handle, const Napi::CallbackInfo& info) {
+  Plan& plan = handle->idle(info.Env());
+  return Napi::Number::New(info.Env(), withCuda(info.Env(), [&] { return plan.norm(); }));
 }
 
 // bind(arrays): throws where run would.
@@ -186,7 +199,7 @@ void bind(const Shared& handle, const Napi::CallbackInfo& info) {
 // finite(arrays): whether the gradients are.
 Napi::Value finite(const Shared& handle, const Napi::CallbackInfo& info) {
   bind(handle, info);
-  return Napi::Boolean::New(info.Env(), handle->plan->finite());
+  return Napi::Boolean::New(info.Env(), withCuda(info.Env(), [&] { return handle->plan->finite(); }));
 }
 
 // runAsync(arrays, held, done): calls done(norm) when the step has ended. `held` are the memories that the arrays lie in.
@@ -197,8 +210,9 @@ void start(const Shared& handle, const Napi::CallbackInfo& info, bool checks) {
   const Napi::Array held = info[1].As<Napi::Array>();
   for (uint32_t i = 0; i < held.Length(); ++i) step->held.push_back(MemoryHandle::from(held.Get(i)));
   handle->bind(info[0]);
-  step->plan = handle->plan;
-  step->checks = checks;
+  const std::shared_ptr<Plan> plan = step->plan = handle->plan;
+  if (!checks) withCuda(info.Env(), [&] { plan->begin(); });
+  step->work = checks ? std::function<double()>([plan] { return double(plan->finite()); }) : [plan] { return plan->end(); };
   Environment::of(info.Env()).start(std::move(step), info.This().As<Napi::Object>(), info[2].As<Napi::Function>());
 }
 
@@ -225,7 +239,11 @@ Napi::Value newPlan(const Napi::CallbackInfo& info) {
   const Shared handle = std::make_shared<Handle>();
   handle->arrays.resize(size_t(arrays));
   try {
-    handle->plan = std::make_shared<Plan>(kernels, std::move(passes), variables, std::move(control));
+    const int device = withCuda(env, [&] { return cuda::deviceOf(passes); });
+    handle->onDevice = device >= 0;
+    handle->plan = device < 0 ? std::make_shared<HostPlan>(kernels, std::move(passes), variables, std::move(control)) : withCuda(env, [&] {
+      return cuda::newPlan(device, std::move(passes), variables, std::move(control));
+    });
   } catch (const std::bad_alloc&) {
     fail(Napi::RangeError::New(env, "out of memory for the plan of a step"), "ERR_OPT_OOM");
   } catch (const BlasError& error) {
@@ -234,6 +252,7 @@ Napi::Value newPlan(const Napi::CallbackInfo& info) {
   Napi::Object plan = Napi::Object::New(env);
   plan.Set("run", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { return run(handle, call); }));
   plan.Set("runAsync", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { start(handle, call, false); }));
+  plan.Set("norm", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { return norm(handle, call); }));
   plan.Set("bind", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { bind(handle, call); }));
   plan.Set("finite", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { return finite(handle, call); }));
   plan.Set("finiteAsync", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { start(handle, call, true); }));

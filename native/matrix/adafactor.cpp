@@ -1,12 +1,10 @@
 // Adafactor's second moments of matrices, and the length of its step (native/rules/adafactor.h).
-#include "../rules/adafactor.h"
-
 #include <algorithm>
 
 #include "../flush.h"
-#include "../reduce.h"
 #include "../threads.h"
 #include "../update.h"
+#include "lengths.h"
 #include "whole.h"
 
 namespace {
@@ -16,18 +14,9 @@ constexpr size_t kBand = 64;  // rows whose columns are summed one after the oth
 template <class T>
 constexpr Dtype kDtypeOf = sizeof(T) == sizeof(float) ? kFloat32 : kFloat64;
 
-// How a direction is subtracted, of the sums of squares of the variable and of it.
-template <class T>
-void scale(const Directed& d, const Adafactor::Scalars<T>& k, double directionSquares) {
-  const T length = T(double(d.tensor.length));
-  const T size = squareRoot(T(d.squares) / length), step = squareRoot(T(directionSquares) / length);
-  d.tensor.multiplier = maximum(k.epsilon_2, size) * k.rho;
-  d.tensor.divisor = maximum(T(1), step / k.clip_threshold);
-}
-
 template <class T>
 void steerRelative(const Directed& d) {
-  scale(d, scalarsOf<Adafactor, T>(d.control), d.directionSquares);
+  d.set(relativeLength(scalarsOf<Adafactor, T>(d.control), d.tensor.length, d.squares, d.directionSquares));
 }
 
 // Calls work(i) for every i < count, on several threads if there is much to do; denormals are as the dtype has them.
@@ -65,7 +54,7 @@ class Factors {
     each<T>(d, shape.batch, [&](size_t matrix) { finishMeans(matrix); });
     each<T>(d, shape.batch * bands, [&](size_t i) { divideBand(i / bands, i % bands); });
     each<T>(d, blocks, [&](size_t i) { addSquares(i); });
-    scale(d, k, foldPairwise(sums, blocks));
+    d.set(relativeLength(k, d.tensor.length, d.squares, foldPairwise(sums, blocks)));
   }
 
  private:

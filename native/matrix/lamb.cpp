@@ -1,16 +1,13 @@
 // Lamb's step length: the quotient of two norms (native/rules/lamb.h).
-#include "../rules/lamb.h"
-
-#include "../reduce.h"
 #include "../update.h"
+#include "lengths.h"
 #include "whole.h"
 
 namespace {
 
 template <class T>
 void steer(const Directed& d) {
-  const auto k = scalarsOf<Lamb, T>(d.control);
-  d.tensor.multiplier = trustRatio<T>(d.squares, d.directionSquares) * k.learning_rate;
+  d.set(trustLength(scalarsOf<Lamb, T>(d.control), d.squares, d.directionSquares));
 }
 
 }  // namespace

@@ -1,10 +1,7 @@
 // Muon's step: an orthogonal direction (native/rules/muon.h).
-#include "../rules/muon.h"
-
-#include <algorithm>
-
 #include "../update.h"
 #include "blas.h"
+#include "lengths.h"
 #include "newton_schulz.h"
 #include "whole.h"
 
@@ -18,8 +15,7 @@ void steer(const Directed& d) {
   const Means means = {d.kernels.addTile[sizeof(T) == sizeof(float) ? kFloat32 : kFloat64], d.blas, &d.cancelled};
   const NewtonSchulz<T> with = {k.muon_a, k.muon_b, k.muon_c, size_t(k.ns_steps)};
   newtonSchulz(direction, rows, columns, d.directionSquares, with, means, static_cast<T*>(d.workspace));
-  const T size = squareRoot(T(std::max(rows, columns)));
-  d.tensor.multiplier = k.adjusts != 0 ? k.learning_rate * size * k.rms_rate : k.learning_rate;
+  d.set(orthogonalLength(k, d.shape));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "../backends.h"
 #include "../memory.h"
+#include "../reduce.h"
 
 struct Directed {
   const Kernels& kernels;
@@ -17,6 +18,8 @@ struct Directed {
   const std::atomic<bool>& cancelled;
   const struct Blas* blas;  // for products; null: our own
   void* workspace;  // as many bytes as the kind needs, aligned to 64; nothing in it lasts
+
+  void set(const Factor& factor) const { tensor.multiplier = factor.multiplier, tensor.divisor = factor.divisor; }
 };
 using Steer = void (*)(const Directed&);
 

@@ -1,4 +1,4 @@
-#include "plan.h"
+#include "host_plan.h"
 
 #include <algorithm>
 #include <cmath>
@@ -18,11 +18,8 @@ const char* const kDtypeNames[] = {"float32", "float64"};
 size_t blocksOf(size_t length) { return (length + kBlock - 1) / kBlock; }
 size_t bytesOf(Dtype dtype, Storage storage) { return storage != kPlain ? 2 : dtype == kFloat32 ? 4 : 8; }
 
-void*& slotOf(Tensor& tensor, size_t source) {
-  return source == 0 ? tensor.p : source == 1 ? const_cast<void*&>(tensor.g) : tensor.slots[source - 2];
-}
+}  // namespace
 
-// The storage of a tensor's stream in an array of the caller's.
 Storage storageIn(const Array& array, int index, size_t source, const Pass& pass, size_t length) {
   const auto name = [index] { return "arrays[" + std::to_string(index) + "]"; };
   if (array.absent) throw BindError{BindError::kType, name() + " is missing"};
@@ -34,6 +31,12 @@ Storage storageIn(const Array& array, int index, size_t source, const Pass& pass
     throw BindError{BindError::kLength, name() + " has " + std::to_string(array.length) + " elements, its tensor has " +
                                             std::to_string(length)};
   return half ? pass.half : kPlain;
+}
+
+namespace {
+
+void*& slotOf(Tensor& tensor, size_t source) {
+  return source == 0 ? tensor.p : source == 1 ? const_cast<void*&>(tensor.g) : tensor.slots[source - 2];
 }
 
 // The rows of a sparse gradient in an array of the caller's, where they lie in the tensor.
@@ -229,7 +232,7 @@ void Pass::add(Tensor tensor, std::vector<Source> from, int need) {
   needs.push_back(need);
 }
 
-Plan::Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables, SharedMemory control)
+HostPlan::HostPlan(const Kernels& kernels, std::vector<Pass> passes, size_t variables, SharedMemory control)
     : kernels_(kernels), squares_(variables), control_(std::move(control)) {
   addPasses(std::move(passes));
   size_t largest = 0, workspace = 0;
@@ -244,7 +247,7 @@ Plan::Plan(const Kernels& kernels, std::vector<Pass> passes, size_t variables, S
   if (workspace > 0) workspace_ = std::make_shared<Memory>(workspace);
 }
 
-void Plan::addPasses(std::vector<Pass> passes) {
+void HostPlan::addPasses(std::vector<Pass> passes) {
   descents_.resize(passes.size());
   size_t descents = 0;
   for (size_t i = 0; i < passes.size(); ++i) {
@@ -259,7 +262,7 @@ void Plan::addPasses(std::vector<Pass> passes) {
 
 // Into the last group of its dtype, if the tensors are the same; a variable has one dtype. What descends waits for all of the
 // directions.
-void Plan::group(size_t index) {
+void HostPlan::group(size_t index) {
   const Pass& pass = passes_[index];
   const auto ofDtype = [&](const Group& group) { return passes_[group.passes[0]].dtype == pass.dtype; };
   const auto last = std::find_if(groups_.rbegin(), groups_.rend(), ofDtype);
@@ -268,7 +271,7 @@ void Plan::group(size_t index) {
 }
 
 // Among the passes before it in its group, the one that writes what this one averages does that in the same loop.
-void Plan::findAverage(size_t index) {
+void HostPlan::findAverage(size_t index) {
   if (passes_[index].rule != idOf<Average>(Rules())) return;
   const auto holds = [index](const Group& group) { return group.passes.back() == index; };
   const Group& group = *std::find_if(groups_.begin(), groups_.end(), holds);
@@ -280,7 +283,7 @@ void Plan::findAverage(size_t index) {
   }
 }
 
-void Plan::bind(const std::vector<Array>& arrays) {
+void HostPlan::bind(const std::vector<Array>& arrays) {
   for (Pass& pass : passes_)
     for (size_t t = 0; t < pass.tensors.size(); ++t) {
       const std::vector<Source>& sources = pass.sources[t];
@@ -302,9 +305,9 @@ void Plan::bind(const std::vector<Array>& arrays) {
 }
 
 template <class Work>
-void Plan::forPieces(Dtype dtype, size_t pieces, size_t elements, const Work& work) const {
+void HostPlan::forPieces(Dtype dtype, size_t pieces, size_t elements, const Work& work) const {
   struct Context {
-    const Plan& plan;
+    const HostPlan& plan;
     const Dtype dtype;
     const Work& work;
   };
@@ -320,14 +323,14 @@ void Plan::forPieces(Dtype dtype, size_t pieces, size_t elements, const Work& wo
 }
 
 template <class Work>
-void Plan::forChunks(const Group& group, const Work& work) const {
+void HostPlan::forChunks(const Group& group, const Work& work) const {
   const size_t pieces = group.pieces.empty() ? 0 : group.pieces.size() - 1;
   forPieces(passes_[group.passes[0]].dtype, pieces, group.elements, [&](size_t i) {
     for (uint32_t k = group.pieces[i]; k < group.pieces[i + 1]; ++k) work(group.chunks[k]);
   });
 }
 
-void Plan::runChunk(const Group& group, const Chunk& chunk, Range range) const {
+void HostPlan::runChunk(const Group& group, const Chunk& chunk, Range range) const {
   int averaged = -1;  // the pass that the one before it has done
   for (const size_t i : group.passes) {
     const Pass& pass = passes_[i];
@@ -346,7 +349,7 @@ void Plan::runChunk(const Group& group, const Chunk& chunk, Range range) const {
   }
 }
 
-void Plan::runPasses(Range range) {
+void HostPlan::runPasses(Range range) {
   for (const Group& group : groups_) {
     int count = 0;
     for (const size_t i : group.passes) count += runs(i, range) - (runs(i, range) && averages(passes_[i], range));
@@ -369,7 +372,7 @@ void Plan::runPasses(Range range) {
 }
 
 // The sums of squares of a chunk of a variable and of its direction, which are in the cache.
-void Plan::addSquaresOf(size_t directed, const Chunk& chunk) {
+void HostPlan::addSquaresOf(size_t directed, const Chunk& chunk) {
   const Pass &pass = passes_[directed], &descent = passes_[directed + 1];
   const Tensor& tensor = descent.tensors[chunk.tensor];
   if (tensor.skip) return;
@@ -381,7 +384,7 @@ void Plan::addSquaresOf(size_t directed, const Chunk& chunk) {
   }
 }
 
-void Plan::steer(size_t directed) {
+void HostPlan::steer(size_t directed) {
   const Pass& pass = passes_[directed];
   const FlushDenormals flush(pass.dtype);
   for (size_t t = 0; t < pass.tensors.size() && !cancelled_.load(std::memory_order_relaxed); ++t) {
@@ -393,18 +396,20 @@ void Plan::steer(size_t directed) {
   }
 }
 
-// What descends is active, and decays, as the directed pass before it.
-void Plan::setDescents() {
+Control descentControl(const Control& directed) {
+  return {directed.active, 1, 0, 0, __builtin_inf(), directed.weight_decay, directed.learning_rate, 0, 0, 0, {}};
+}
+
+void HostPlan::setDescents() {
   auto to = descents_.begin();
   for (const Pass& pass : passes_) {
     if (!pass.directed()) continue;
-    const Control& from = *pass.control;
-    *to++ = {from.active, 1, 0, 0, __builtin_inf(), from.weight_decay, from.learning_rate, 0, 0, 0, {}};
+    *to++ = descentControl(*pass.control);
   }
 }
 
 // Only what has a gradient is looked at: the rule leaves all else alone, unless nothing is a number any more.
-void Plan::runRows(const Pass& pass) const {
+void HostPlan::runRows(const Pass& pass) const {
   const Kernels::Update update = kernels_.update[pass.rule][pass.dtype];
   for (size_t t = 0; t < pass.tensors.size(); ++t) {
     const Tensor& tensor = pass.tensors[t];
@@ -429,7 +434,7 @@ void Plan::runRows(const Pass& pass) const {
 
 // The same sums as of the dense gradient, in which all other elements are 0: those of whole blocks are 0 as well.
 template <class T>
-void Plan::addSquaresOfRows(const Pass& pass) {
+void HostPlan::addSquaresOfRows(const Pass& pass) {
   for (size_t t = 0; t < pass.tensors.size(); ++t) {
     const Tensor& tensor = pass.tensors[t];
     const Rows& rows = pass.rows[t];
@@ -450,7 +455,7 @@ void Plan::addSquaresOfRows(const Pass& pass) {
 }
 
 // The sum of squares of every gradient of a pass. Threads fill the sums of single blocks; their order is fixed here.
-void Plan::addSquares(const Group& group) {
+void HostPlan::addSquares(const Group& group) {
   const auto clipping = std::find_if(group.passes.begin(), group.passes.end(), [&](size_t i) { return passes_[i].clips(); });
   if (clipping == group.passes.end()) return;
   const Pass& pass = passes_[*clipping];
@@ -468,7 +473,7 @@ void Plan::addSquares(const Group& group) {
 }
 
 // The norms of every gradient that is clipped by norm, then the factors.
-double Plan::clip() {
+double HostPlan::clip() {
   std::fill(squares_.begin(), squares_.end(), 0.0);
   for (const Group& group : groups_) addSquares(group);
   double total = 0;
@@ -478,19 +483,19 @@ double Plan::clip() {
   return std::sqrt(total);
 }
 
-double Plan::run() {
+double HostPlan::end() {
   setDescents();
   size_t clipping = 0;
   while (clipping < passes_.size() && !passes_[clipping].clips()) ++clipping;
-  if (clipping == passes_.size()) return runPasses({0, clipping}), -1;
+  if (clipping == passes_.size()) return runPasses({0, clipping}), norm_ = -1;
   runPasses({0, clipping});
-  const double norm = clip();
+  norm_ = clip();
   runPasses({clipping, passes_.size()});
-  return norm;
+  return norm_;
 }
 
 // The order does not matter: threads stop when one of them has found a number that is not finite.
-void Plan::checkFinite(const Group& group) {
+void HostPlan::checkFinite(const Group& group) {
   for (const size_t i : group.passes) {
     const Pass& pass = passes_[i];
     const auto check = [&](const Tensor& tensor, size_t begin, size_t length) {
@@ -510,7 +515,7 @@ void Plan::checkFinite(const Group& group) {
   }
 }
 
-bool Plan::finite() {
+bool HostPlan::finite() {
   finite_.store(true, std::memory_order_relaxed);
   for (const Group& group : groups_) checkFinite(group);
   return finite_.load(std::memory_order_relaxed);
