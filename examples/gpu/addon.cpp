@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -59,7 +60,7 @@ Napi::BigInt asBigInt(Napi::Env env, const void* address) { return Napi::BigInt:
 // Somebody's array on a GPU, as keras-optimizers describes its own: { ptr, shape, dtype, device, stream }.
 struct DeviceArray {
   float* data;
-  gpu::Stream stream;  // of its owner, who writes and reads it there
+  std::optional<gpu::Stream> stream;  // of its owner, who writes and reads it there; if there is none, it is at rest
 };
 
 std::string shapeText(const std::vector<size_t>& shape) {
@@ -85,7 +86,9 @@ DeviceArray readArray(const Napi::Value& value, const std::string& who, int devi
   float* data = static_cast<float*>(address(array.Get("ptr"), who + ".ptr"));
   if (reinterpret_cast<uintptr_t>(data) % sizeof(float) != 0 || data == nullptr) wrongValue(env, who + " expects a pointer to floats");
   guarded(env, [&] { gpu::checkPointer(device, data); });
-  return {data, address(array.Get("stream"), who + ".stream")};
+  const Napi::Value stream = array.Get("stream");
+  if (stream.IsNull() || stream.IsUndefined()) return {data, std::nullopt};
+  return {data, address(stream, who + ".stream")};
 }
 
 // { ptr: bigint, write(Float32Array, stream), read(stream): Float32Array, release() }: device memory of the example's own, for gradients.
@@ -266,7 +269,8 @@ class Network : public Napi::ObjectWrap<Network> {
 
   static std::set<gpu::Stream> streamsOf(const std::vector<DeviceArray>& arrays) {
     std::set<gpu::Stream> streams;
-    for (const DeviceArray& array : arrays) streams.insert(array.stream);
+    for (const DeviceArray& array : arrays)
+      if (array.stream) streams.insert(*array.stream);
     return streams;
   }
 

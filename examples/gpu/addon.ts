@@ -3,21 +3,9 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-import type { Score } from '../network.ts';
+import type { CudaArray } from 'keras-optimizers';
 
-/** Numbers on a GPU, as keras-optimizers describes its own (`variable.cuda`) and takes those of others. */
-export interface DeviceArray {
-  /** Address of the first element. */
-  readonly ptr: bigint;
-  readonly shape: readonly number[];
-  readonly dtype: string;
-  /** `cuda:0` */
-  readonly device: string;
-  /** A cudaStream_t: where its owner writes it. */
-  readonly stream: bigint;
-  /** Whatever must stay alive as long as `ptr` is used. */
-  readonly owner?: object;
-}
+import type { Score } from '../network.ts';
 
 /** Float32 memory of the example's own on a GPU, which goes with the object. */
 export interface Memory {
@@ -37,8 +25,8 @@ export interface NativeNetwork {
    * device for what the arrays' streams have got so far, and lets the streams of what it wrote wait for it.
    */
   run(
-    variables: readonly DeviceArray[],
-    gradients: readonly DeviceArray[] | null,
+    variables: readonly CudaArray[],
+    gradients: readonly CudaArray[] | null,
     start: number,
     count: number,
     stream: bigint,
