@@ -1,7 +1,18 @@
 // The network of examples/gpu against that of examples/network.ts, on a GPU if there is one and on the host if not.
-import { assert } from 'chai';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-import { load, type Addon, type DeviceArray, type Memory, type NativeNetwork } from '../../examples/gpu/addon.ts';
+import { assert } from 'chai';
+import { devices, type CudaArray } from 'keras-optimizers';
+
+import { load, type Addon, type Memory, type NativeNetwork } from '../../examples/gpu/addon.ts';
+import { handovers } from '../../examples/gpu/network.ts';
+import { exitCodes, kTolerance } from '../../examples/gpu/options.ts';
+import { reportOf } from '../../examples/gpu/report.ts';
+import type { Run } from '../../examples/gpu/training.ts';
 import { Network } from '../../examples/network.ts';
 import { mulberry32 } from '../../examples/random.ts';
 
@@ -29,7 +40,7 @@ function usable(): Addon | string {
 /** An array on the device with guards around it. */
 class Guarded {
   readonly memory: Memory;
-  readonly cuda: DeviceArray;
+  readonly cuda: CudaArray;
   constructor(addon: Addon, shape: readonly number[], numbers?: Float32Array) {
     const length = shape.reduce((product, n) => product * n, 1);
     const all = new Float32Array(length + 2 * kGuards).fill(kGuard);
@@ -228,5 +239,78 @@ describe("the example's addon built with CUDA", () => {
     } catch (error) {
       assert.propertyVal(error, 'code', 'ERR_EXAMPLE_CUDA');
     }
+  });
+});
+
+describe('npm run example:gpu', function () {
+  this.timeout(120_000);
+  const cwd = fileURLToPath(new URL('../..', import.meta.url));
+  const emulated = join(cwd, 'build-emulated/Release/keras_optimizers.node');
+  const run = (env: Record<string, string>, ...args: string[]) => {
+    const command = ['--import', 'tsx', 'examples/gpu/mnist.ts', ...args];
+    return spawnSync(process.execPath, command, { cwd, encoding: 'utf8', env: { ...process.env, ...env } });
+  };
+  const small = ['--train', '330', '--batch-size', '32', '--hidden', '20', '--epochs', '2'];
+  let folder = '';
+  before(() => (folder = mkdtempSync(join(tmpdir(), 'example-gpu-'))));
+  after(() => rmSync(folder, { recursive: true }));
+
+  /** What makes the library find a GPU; a string if nothing does. */
+  function environment(): Record<string, string> | string {
+    const [gpu] = devices().cuda;
+    const addon = load(gpu !== undefined && gpu.name !== 'emulated' ? 'cuda' : 'emulated');
+    if (typeof addon === 'string') return addon;
+    if (gpu !== undefined) return {};
+    return existsSync(emulated) ? { KERAS_OPTIMIZERS_ADDON: emulated } : 'no GPU, and no emulated build of the library';
+  }
+
+  it('trains on the GPU as on the CPU, however the gradients are handed over', function () {
+    const env = environment();
+    if (typeof env === 'string') {
+      console.log(`      nothing to test: ${env}`);
+      return this.skip();
+    }
+    const runs = Object.entries(handovers).map(([handover, text]) => {
+      const json = join(folder, `${handover}.json`);
+      const { status, stdout, stderr } = run(env, '--handover', handover, '--json', json, ...small);
+      assert.equal(status, 0, stdout + stderr);
+      assert.include(stdout, `gradients: ${text}`);
+      assert.match(stdout, /largest difference of the loss curves: \S+ of the loss, within 0.001/);
+      return JSON.parse(readFileSync(json, 'utf8')) as { onCpu: Run; onGpu: Run; difference: number };
+    });
+    for (const { onGpu, difference } of runs) {
+      assert.deepEqual(onGpu.points, runs[0]?.onGpu.points, 'the same bits');
+      assert.deepEqual(onGpu.test, runs[0]?.onGpu.test);
+      assert.deepEqual(
+        onGpu.points.map((points) => points.reduce((sum, { images }) => sum + images, 0)),
+        [330, 330],
+      );
+      assert.isAtMost(difference, kTolerance / 100); // after so few steps
+      const [first, last] = [onGpu.points[0]?.[0], onGpu.points[1]?.at(-1)];
+      assert.isBelow(last?.loss ?? NaN, (first?.loss ?? NaN) / 1.5);
+    }
+  });
+
+  it('says why there is no GPU, and ends with exit code 3', function () {
+    const env: Record<string, string> = existsSync(emulated)
+      ? { KERAS_OPTIMIZERS_ADDON: emulated, KERAS_OPTIMIZERS_EMULATED_GPUS: '0' } : {};
+    const { unusable } = devices();
+    if (unusable === null && !existsSync(emulated)) return this.skip();
+    const { status, stdout, stderr } = run(env, ...small);
+    assert.deepEqual([status, stdout], [exitCodes.noGpu, '']);
+    assert.match(stderr, /^no GPU to use: ERR_CUDA_\w+: \w/);
+  });
+
+  it('finds curves that are too far apart, NaN among them', () => {
+    const runOf = (...losses: number[]): Run => {
+      const points = losses.map((loss) => [{ loss, accuracy: 0.5, images: 10 }]);
+      return { points, test: { loss: 1, accuracy: 0.5 }, milliseconds: 1 };
+    };
+    const difference = (...losses: number[]) => reportOf(runOf(1, 0.5), runOf(...losses)).difference;
+    assert.equal(difference(1, 0.5), 0);
+    assert.closeTo(difference(1.001, 0.501), 0.002, 1e-12);
+    for (const losses of [[NaN, 0.5], [1, NaN], [1]]) assert.isNaN(difference(...losses));
+    assert.match(reportOf(runOf(1, 0.5), runOf(1, 0.6)).text, /: 2.0e-1 of the loss, beyond 0.001$/);
+    assert.match(reportOf(runOf(1, 0.5), runOf(NaN, 0.5)).text, /: NaN of the loss, beyond 0.001$/);
   });
 });
