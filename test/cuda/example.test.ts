@@ -314,3 +314,19 @@ describe('npm run example:gpu', function () {
     assert.match(reportOf(runOf(1, 0.5), runOf(NaN, 0.5)).text, /: NaN of the loss, beyond 0.001$/);
   });
 });
+
+describe('the pages about GPUs', () => {
+  const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+  const trimmed = (text: string): string => text.replace(/^[ \t]+|[ \t]+$/gm, '');
+
+  it('show the code of the example as it is', () => {
+    const pages = ['docs/gpu.md', 'docs/gpu-handover.md'].map(at).filter(existsSync);
+    const texts = pages.map((page) => readFileSync(page, 'utf8'));
+    const shown = texts.flatMap((text) => [
+      ...text.matchAll(/^```\w+\n\/\/ (examples\/gpu\/[\w.]+)\n([^]*?)```$/gm),
+    ]);
+    assert.isAtLeast(shown.length, 5);
+    for (const [, path = '', code = ''] of shown)
+      assert.include(trimmed(readFileSync(at(path), 'utf8')), trimmed(code), path);
+  });
+});
