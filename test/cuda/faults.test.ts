@@ -49,7 +49,8 @@ async function train(make: () => Nadam | Adam | Lamb, expected: ReturnType<typeo
       try {
         return await run();
       } catch (error) {
-        failed.push(error as Failed); console.log(error);
+        failed.push(error as Failed);
+        if ((error as Failed).code === 'ERR_OPT_POISONED') throw error;
       }
     throw failed.at(-1) as Failed;
   };
@@ -65,11 +66,14 @@ async function train(make: () => Nadam | Adam | Lamb, expected: ReturnType<typeo
     for (let step = 0; step < steps; step++) {
       const gradients = lengths.map((length) => numbers(length, step)) as Gradient[];
       await again(() => (step % 2 === 0 ? optimizer.apply(gradients, weights) : optimizer.apply_async(gradients, weights)));
-      assert.equal(optimizer.iterations, step + 1);
+      assert.equal(optimizer.iterations, Math.floor((step + 1) / (optimizer.gradient_accumulation_steps ?? 1)));
       for (const [i, weight] of weights.entries())
-        assert.deepEqual(await again(() => weight.read()), expected[step + 1]?.[i], `weights ${i} after step ${step}`);
+        assert.deepEqual(await again(() => weight.read()), expected[step + 1]?.[i], `weights ${i} after step ${step}, ${failed.map(String).join()}`);
     }
     return failed;
+  } catch (error) {
+    if (!/half done/.test(String(error))) throw error;
+    return failed; // a rule of several launches, the first of which had been made: it says so, and that a checkpoint is needed
   } finally {
     optimizer.dispose();
     for (const variable of made) variable.dispose();
@@ -101,7 +105,7 @@ describe('a GPU whose calls fail', function () {
             setFault?.(null);
             hits += failed.length;
             for (const error of failed)
-              assert.oneOf(error.code, ['ERR_OPT_OOM', 'ERR_OPT_CUDA'], `${name}, call ${nth}: ${error.message}`);
+              assert.oneOf(error.code, ['ERR_OPT_OOM', 'ERR_OPT_CUDA', 'ERR_OPT_POISONED'], `${name}, call ${nth}: ${error.message}`);
             assert.equal(memory()['cuda:0'], 0, `bytes left after ${name}, call ${nth}`);
           }
         }
