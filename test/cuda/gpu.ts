@@ -70,16 +70,21 @@ export async function trained(
   const optimizer = make();
   optimizer.build(variables);
   const norms: unknown[] = [];
+  let running: Promise<number> | undefined;
   for (let step = 0; step < steps; step++) {
     const given = shapes.map((shape, i) =>
       missing?.(step) === i ? null : numbers(`gradient ${step} ${i}`, sizeOf(shape), dtypeOf(i)),
     );
     const gradients = training.gradients === undefined ? given : training.gradients(given, variables, side);
-    if (asynchronous) await optimizer.apply_async(gradients as never);
+    const last = running;
+    if (asynchronous) running = optimizer.apply_async(gradients as never);
     else optimizer.apply(gradients as never);
-    if (gradients === given && !asynchronous) for (const gradient of given) gradient?.fill(NaN); // may be overwritten
-    norms.push(optimizer.gradient_norm);
+    if (gradients === given) for (const gradient of given) gradient?.fill(NaN); // they may be overwritten when it returns
+    await (gradients === given ? last : running); // and one step may wait for another
+    if (!asynchronous) norms.push(optimizer.gradient_norm);
   }
+  await running;
+  norms.push(optimizer.gradient_norm);
   const state = await Promise.all([...variables, ...optimizer.variables].map((variable) => variable.read()));
   optimizer.dispose();
   for (const variable of variables) variable.dispose();

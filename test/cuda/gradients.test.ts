@@ -79,7 +79,7 @@ describeOnGpu('a gradient on a GPU', () => {
     it(`may be halves of the host or of a GPU${asynchronous ? ', asynchronously' : ''}`, async () => {
       const make = () => new Nadam({ gradient_dtype: 'bfloat16', clipnorm: 0.5 });
       const host: Given = (arrays) => arrays.map((array) => array && rounded(array));
-      const expected = await trained(make, 'cpu', { shapes, gradients: host });
+      const expected = await trained(make, 'cpu', { shapes, asynchronous, gradients: host });
       const there = [0, 1, 3].map((before) => instead((array) => foreignHalves(array, before)));
       for (const gradients of [host, ...there])
         same(await trained(make, 'cuda', { shapes, asynchronous, gradients }), expected);
