@@ -187,7 +187,6 @@ const kept: Kept[] = [];
 
 /** Keeps the owners of foreign memory alive until a GPU has done what it has been given so far. */
 export function keepAlive(gpu: GpuIndex, owners: readonly unknown[]): void {
-  letGo();
   if (owners.length > 0) kept.push({ mark: addon.cuda.mark(gpu), owners });
 }
 

@@ -255,7 +255,8 @@ export class Engine<F extends Fields> extends Runner {
     const undo = this.buildFor(variables);
     const state = this.built('apply_async');
     try {
-      const staged = this.alone(() => this.#stage(state, { gradients, variables }));
+      const atOnce = !this.queue.busy;
+      const staged = this.alone(() => this.#stage(state, { gradients, variables }, atOnce));
       return await this.queue.add(() => this.#runAsync(state, staged));
     } catch (error) {
       undo();
@@ -263,9 +264,9 @@ export class Engine<F extends Fields> extends Runner {
     }
   }
 
-  #stage(state: State, { gradients, variables, places }: Given): Staged {
+  #stage(state: State, { gradients, variables, places }: Given, atOnce = false): Staged {
     if (gradients !== undefined || variables !== undefined || !state.asyncSafe)
-      return this.#staging.take(this.#driver.who, state, gradients, variables, places);
+      return this.#staging.take(this.#driver.who, state, gradients, variables, places, atOnce);
     state.checkOwnGradients();
     return nothingStaged;
   }

@@ -2,7 +2,7 @@
 import { arrays, sizeOf } from './arrays.ts';
 import { isPlainObject } from './configurable.ts';
 import type { CudaArray } from './device_array.ts';
-import { checkedBits, keepAlive, nameOf, type GpuIndex } from './devices.ts';
+import { checkedBits, keepAlive, letGo, nameOf, type GpuIndex } from './devices.ts';
 import { describe, rangeError, typeError } from './errors.ts';
 import { addon, type Dtype, type Half, type Memory } from './native.ts';
 import type { Brought } from './pass.ts';
@@ -120,7 +120,9 @@ export function waitForOwners(gpu: GpuIndex | undefined, borrowed: readonly Borr
 
 /** The step has been enqueued: what its owners do next waits for it, and they stay alive until it has ended. */
 export function giveToOwners(gpu: GpuIndex | undefined, borrowed: readonly Borrowed[]): void {
-  if (gpu === undefined || borrowed.length === 0) return;
+  if (gpu === undefined) return;
+  letGo();
+  if (borrowed.length === 0) return;
   try {
     for (const stream of streamsOf(gpu, borrowed)) addon.cuda.waitIn(gpu, stream);
     keepAlive(

@@ -201,7 +201,7 @@ const places = ['../build-cmake/Release/keras_optimizers.node', '../build/Releas
 
 function load(): Addon {
   const forced = process.env.KERAS_OPTIMIZERS_ADDON;
-  const candidates = forced ? [resolve(forced)] : places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
+  const candidates = forced ? [forced] : places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
   const found = candidates.find((path) => existsSync(path));
   if (found === undefined)
     throw stateError(

@@ -22,13 +22,17 @@ export class Staging {
   // Copies for the step that is taken next, and for the one taken before it; allocated on first use.
   readonly #blocks: [(Block | undefined)[], (Block | undefined)[]] = [[], []];
 
-  /** Takes the gradients of a step. Throws as `apply`, and `ERR_OPT_NOT_ASYNC_SAFE` if a variable is a plain array. */
+  /**
+   * Takes the gradients of a step. Throws as `apply`, and `ERR_OPT_NOT_ASYNC_SAFE` if a variable is a plain array. `atOnce`: the step
+   * begins before anybody can write into them; a GPU takes them with it then.
+   */
   take(
     who: string,
     state: State,
     gradients: unknown,
     variables: readonly Trainable[] | undefined,
     places?: readonly number[],
+    atOnce = false,
   ): Staged {
     if (!state.asyncSafe)
       throw typeError(
@@ -37,6 +41,7 @@ export class Staging {
       );
     const given: (Brought | null)[] = state.variables.map(() => null);
     const gathered = gatherGradients(who, state, given, gradients, variables, places);
+    if (atOnce && state.gpu !== undefined) return { arrays: given, held: [], gathered };
     try {
       const placed = given.map((array, i) => (array === null ? undefined : this.#place(array, i, state)));
       const held = placed.flatMap((place) => (place === undefined ? [] : [place.memory]));
