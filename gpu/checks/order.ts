@@ -23,7 +23,10 @@ function counting(length: number, device: DeviceName) {
   return { variable, sgd };
 }
 
-const all = (array: ArrayLike<number>, value: number): boolean => Array.prototype.every.call(array, (x) => x === value);
+function all(array: ArrayLike<number>, value: number): boolean {
+  for (let i = 0; i < array.length; i++) if (array[i] !== value) return false;
+  return true;
+}
 
 async function readsInOrder(settings: Settings): Promise<void> {
   const { variable, sgd } = counting(lengthOf(settings), settings.device);
