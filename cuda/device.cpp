@@ -77,7 +77,7 @@ void poison(const std::string& text) {
   h.poisoned.store(true);
 }
 
-void note(const char* name) {
+void noteLaunch(const char* name) {
   Health& h = health();
   const std::lock_guard<std::mutex> lock(h.mutex);
   h.launches[h.count++ % h.launches.size()] = name;
@@ -135,6 +135,11 @@ void fail(const char* name, Status status) {
   }
   if (status == kOutOfMemory) throw Error("ERR_OPT_OOM", "out of GPU memory: " + text, status);
   throw Error("ERR_OPT_CUDA", text, status);
+}
+
+void note(const char* name, Status status) {
+  kCalls.getLastError();
+  if (isSticky(status)) fail(name, status);
 }
 
 bool isPoisoned() { return health().poisoned.load(); }
@@ -245,7 +250,7 @@ void launch(Stream stream, const char* name, const void* kernel, size_t blocks, 
   if (blocks == 0) return;
   if (blocks > 0x7fffffffu) throw Error("ERR_OPT_TOO_LARGE", std::string("too many elements for a launch of ") + name);
   void* list[] = {const_cast<void*>(arguments)};
-  note(name);
+  noteLaunch(name);
   kCalls.launchKernel.must(kernel, unsigned(blocks), kThreads, list, stream);
   if (isBlocking()) kCalls.streamSynchronize.must(stream);
 }

@@ -12,6 +12,8 @@ void checkUsable(int device);
 // Makes a device that of the calling thread.
 void select(int device);
 bool isPoisoned();
+// Of a call whose failure changes nothing: throws only if it makes every GPU useless.
+void note(const char* name, Status status);
 
 // Starts a kernel. `name` is for errors that show up later.
 void launch(Stream stream, const char* name, const void* kernel, size_t blocks, const void* arguments);

@@ -107,13 +107,18 @@ class DevicePlan : public Plan {
     bring();
     const size_t slot = fillRecord();
     clipped_ = clips();
-    if (!replay(slot)) enqueue(streamOf(device_), slot);
-    passed(slot);
+    const Stream stream = streamOf(device_);
+    if (!replay(stream, slot)) enqueue(stream, slot);
+    passed(stream, slot);
   }
 
+  // The step has happened, whatever these calls say; only what makes the GPU useless is an error.
   double end() override {
-    Mark(device_).wait();
-    return norm();
+    if (kCalls.setDevice(device_) != kSuccess || kCalls.eventSynchronize(events_[last_]) != kSuccess) {
+      kCalls.getLastError();
+      settle(streamOf(device_));
+    }
+    return clipped_ ? kLater : -1;
   }
 
   double run() override {
@@ -139,7 +144,7 @@ class DevicePlan : public Plan {
       const FiniteArguments arguments = {record(), targets(unit), tiles(unit), uint32_t(unit.tiles), at<uint32_t>(others_)};
       launch(stream, "finite", kKernels.finite, blocksFor(unit.tiles), &arguments);
     }
-    passed(slot);
+    passed(stream, slot);
     uint32_t others = 0;
     answer(others_, &others, sizeof(others));
     return others == 0;
@@ -359,12 +364,17 @@ class DevicePlan : public Plan {
     ring_->begun();
   }
 
-  // The step is in the stream: it has happened, whatever this call says.
-  void passed(size_t slot) {
-    const Stream stream = streamOf(device_);
-    if (kCalls.eventRecord(events_[slot], stream) == kSuccess) return;
+  // What was asked for is in the stream.
+  void passed(Stream stream, size_t slot) {
+    last_ = slot;
+    if (kCalls.eventRecord(events_[slot], stream) != kSuccess) settle(stream);
+  }
+
+  // Waits for the stream, where an event cannot say how far it is.
+  static void settle(Stream stream) {
     kCalls.getLastError();
-    kCalls.streamSynchronize.must(stream);
+    const Status status = kCalls.streamSynchronize(stream);
+    if (status != kSuccess) note(kCalls.streamSynchronize.name, status);
   }
 
   const Control& controlOf(size_t pass) const { return static_cast<const Control*>(control_->data)[pass]; }
@@ -490,7 +500,7 @@ class DevicePlan : public Plan {
   }
 
   // The same step as one launch of a graph, which was captured for each place of the ring; false if that does not apply.
-  bool replay(size_t slot) {
+  bool replay(Stream stream, size_t slot) {
     const bool simple = std::none_of(passes_.begin(), passes_.end(), [](const Pass& pass) {
       return pass.directed() && wholeOfPass(pass) != kTrustRatio;
     });
@@ -499,7 +509,7 @@ class DevicePlan : public Plan {
     for (size_t i = 0; i < passes_.size(); ++i) key |= uint64_t(isActive(uint32_t(i))) << (i + 8);
     auto found = graphs_.find(key);
     if (found == graphs_.end()) found = graphs_.emplace(key, capture(slot)).first;
-    kCalls.graphLaunch.must(found->second, streamOf(device_));
+    kCalls.graphLaunch.must(found->second, stream);
     return true;
   }
 
@@ -552,7 +562,7 @@ class DevicePlan : public Plan {
   SharedMemory block_;
   std::unique_ptr<Pinned> ring_;
   Event events_[kRing] = {};
-  size_t next_ = 0;
+  size_t next_ = 0, last_ = 0;  // of the ring
   std::vector<Array> arrays_;
   std::vector<Given> given_;
   std::vector<size_t> bytes_;          // of what was brought,

@@ -63,9 +63,9 @@ export function whole(least: number, most: number, who: string, text: string): n
   throw wrong(who, `a whole number from ${least} to ${most}`, text);
 }
 
-/** A file name for a chart. */
-export function writable(who: string, path: string): string {
-  if (!path.endsWith('.svg')) throw wrong(who, 'a file name that ends in .svg', path);
+/** A file name for a chart, or what else `ending` says. */
+export function writable(who: string, path: string, ending = '.svg'): string {
+  if (!path.endsWith(ending)) throw wrong(who, `a file name that ends in ${ending}`, path);
   try {
     if (!existsSync(dirname(path))) mkdirSync(dirname(path));
     closeSync(openSync(path, 'a'));

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { describe, rangeError, stateError, typeError, type ErrorCode } from './errors.ts';
@@ -74,7 +75,7 @@ export interface Plan {
   run(arrays?: Arrays): number;
   /** The L2 norm of the last run. */
   norm(): number;
-  /** `run` off the event loop. `held` are the memories that the arrays lie in; `done` gets the norm, or an error as well. */
+  /** `run` off the event loop. `held` are the memories that the arrays lie in; `done` gets the norm, or an error behind it. */
   runAsync(arrays: Arrays, held: readonly Memory[], done: Done): void;
   /** Throws where `run` would, and does nothing. */
   bind(arrays: Arrays): void;
@@ -134,7 +135,7 @@ interface Cuda {
   /** Enqueues a copy of all of a memory to another one of the same size on the same GPU. */
   copy(to: Memory, from: Memory): void;
   /** Enqueues device to host; `done` is called when it has happened. */
-  read(from: Memory, to: Memory, done: (error?: Error) => void): void;
+  read(from: Memory, to: Memory, done: Done): void;
   /** The same at once: waits. */
   readNow(from: Memory, to: Memory): void;
   /** Enqueues rows, or zeros for null, into a dense array; `dtype` is its place in `dtypes`. */
@@ -200,7 +201,7 @@ const places = ['../build-cmake/Release/keras_optimizers.node', '../build/Releas
 
 function load(): Addon {
   const forced = process.env.KERAS_OPTIMIZERS_ADDON;
-  const candidates = forced ? [forced] : places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
+  const candidates = forced ? [resolve(forced)] : places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
   const found = candidates.find((path) => existsSync(path));
   if (found === undefined)
     throw stateError(
@@ -208,7 +209,7 @@ function load(): Addon {
       `keras-optimizers found no native addon, looked at ${candidates.join(', ')}: run "npm run build:addon" in its folder`,
     );
   try {
-    return createRequire(import.meta.url)(found) as Addon;
+    return createRequire(import.meta.url)(resolve(found)) as Addon;
   } catch (error) {
     throw loadError(found, error as NodeJS.ErrnoException);
   }

@@ -179,17 +179,20 @@ export class Program {
 
   /** One native call. Returns the L2 norm of the clipped gradients, null if no norm was asked for. */
   run(): Norm {
-    const norm = this.#plan.run(this.#all());
-    return norm === kLater ? () => this.#plan.norm() : normOf(norm);
+    return this.#norm(this.#plan.run(this.#all()));
   }
 
   /** The same off the event loop, on arrays that lie in `held`. */
-  runAsync(held: readonly Memory[]): Promise<number | null> {
+  runAsync(held: readonly Memory[]): Promise<Norm> {
     return new Promise((resolve, reject) => {
       this.#plan.runAsync(this.#all(), held, (norm, error) =>
-        error === undefined ? resolve(normOf(norm)) : reject(error),
+        error === undefined ? resolve(this.#norm(norm)) : reject(error),
       );
     });
+  }
+
+  #norm(norm: number): Norm {
+    return norm === kLater ? () => this.#plan.norm() : normOf(norm);
   }
 
   /** Throws where `run` would, and does nothing. */

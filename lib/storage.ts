@@ -131,7 +131,7 @@ function deviceStorage(dtype: DeviceDtype, length: number, gpu: GpuIndex): Devic
       const { to, shown } = here();
       letGo();
       if (length === 0) return resolve(shown());
-      addon.cuda.read(memory, to, (error) => (error === undefined ? resolve(shown()) : reject(error)));
+      addon.cuda.read(memory, to, (_, error) => (error === undefined ? resolve(shown()) : reject(error)));
     });
   return { dtype, length, memory, gpu, probe, bytes: 1, release, value, write, now, read };
 }

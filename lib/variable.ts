@@ -367,7 +367,12 @@ function copied(data: unknown, { shape, name, dtype, gpu }: Checked): Storage {
   checkShape(shape ?? [length], length);
   checkName(name ?? '');
   const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', length, places.variable, gpu);
-  storage.write(numbers);
+  try {
+    storage.write(numbers);
+  } catch (error) {
+    storage.memory?.release();
+    throw error;
+  }
   return storage;
 }
 

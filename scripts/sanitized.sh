@@ -6,7 +6,7 @@ sanitized() {
   shift
   if ! command -v cmake >/dev/null || ! command -v g++ >/dev/null; then apt-get update && apt-get install -y cmake g++ make; fi
   cmake -S . -B "build-$name" -DCMAKE_BUILD_TYPE=Sanitized -DCMAKE_CXX_FLAGS_SANITIZED="-O1 -g -fno-omit-frame-pointer $*" \
-    -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DFAULTS=ON >/dev/null
+    -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DFAULTS=ON -DCUDA=EMULATED >/dev/null
   cmake --build "build-$name" --parallel "$(nproc)" -- --no-print-directory --quiet
   grep -q 'mavx2.*avx2\.cpp' "build-$name/compile_commands.json" || [ "$(uname -m)" != x86_64 ]
   grep -q 'mavx512f.*avx512\.cpp' "build-$name/compile_commands.json" || [ "$(uname -m)" != x86_64 ]

@@ -59,16 +59,29 @@ Napi::Value describe(const Napi::CallbackInfo& info) {
   return object;
 }
 
-// read(from, to, done): done(undefined or an error) when the host has what `from` is now.
-void read(const Napi::CallbackInfo& info) {
+// Memory of a device, and memory of the host for all of it.
+std::pair<SharedMemory, SharedMemory> toHost(const Napi::CallbackInfo& info) {
   const SharedMemory from = memoryOf(info[0]), to = MemoryHandle::from(info[1]);
   if (to->device >= 0 || to->bytes < from->bytes)
     fail(Napi::RangeError::New(info.Env(), "expected memory of the host for all bytes"), "ERR_OPT_LENGTH");
+  return {from, to};
+}
+
+// read(from, to, done): done(undefined or an error) when the host has what `from` is now.
+void read(const Napi::CallbackInfo& info) {
+  const auto both = toHost(info);
+  const SharedMemory from = both.first, to = both.second;
   const auto reading = withCuda(info.Env(), [&] { return std::make_shared<cuda::Reading>(from); });
   auto step = std::make_unique<AsyncStep>();
   step->held = {from, to};
   step->work = [reading, to] { return reading->finish(to->data), 0.0; };
   Environment::of(info.Env()).start(std::move(step), info[0].As<Napi::Object>(), info[2].As<Napi::Function>());
+}
+
+// readNow(from, to): the same at once.
+void readNow(const Napi::CallbackInfo& info) {
+  const auto both = toHost(info);
+  withCuda(info.Env(), [&] { cuda::Reading(both.first).finish(both.second->data); });
 }
 
 // putRows(dense, bytes of an element, rows, columns, values or null).
@@ -156,6 +169,7 @@ Napi::Object cudaFace(Napi::Env env) {
     withCuda(info.Env(), [&] { cuda::copy(*to, *from, from->bytes); });
   });
   set("read", read);
+  set("readNow", readNow);
   set("putRows", putRowsOn);
   set("mark", mark);
   return face;

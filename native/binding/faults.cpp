@@ -25,6 +25,7 @@ struct Fault {
 };
 std::mutex mutex;
 std::map<std::string, Fault> faults;
+std::map<std::string, int> calls;  // by name
 
 // setFault(name, nth, code): the nth call to a function of CUDA's from now on fails; setFault(null): none does.
 void setFault(const Napi::CallbackInfo& info) {
@@ -33,10 +34,19 @@ void setFault(const Napi::CallbackInfo& info) {
   faults[info[0].As<Napi::String>()] = {info[1].As<Napi::Number>().Int32Value() - 1, info[2].As<Napi::Number>().Int32Value()};
 }
 
+// cudaCalls(): how often each function of CUDA's has been called.
+Napi::Value cudaCalls(const Napi::CallbackInfo& info) {
+  const std::lock_guard<std::mutex> lock(mutex);
+  Napi::Object object = Napi::Object::New(info.Env());
+  for (const auto& [name, count] : calls) object.Set(name, count);
+  return object;
+}
+
 }  // namespace
 
 int cuda::faultOf(const char* name) {
   const std::lock_guard<std::mutex> lock(mutex);
+  ++calls[name];
   if (faults.empty()) return 0;
   const auto found = faults.find(name);
   if (found == faults.end() || found->second.after-- > 0) return 0;
@@ -47,5 +57,6 @@ int cuda::faultOf(const char* name) {
 
 void defineFaults(Napi::Object exports) {
   exports.Set("raise", Napi::Function::New(exports.Env(), raise));
+  exports.Set("cudaCalls", Napi::Function::New(exports.Env(), cudaCalls));
   exports.Set("setFault", Napi::Function::New(exports.Env(), setFault));
 }
