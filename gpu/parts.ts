@@ -46,10 +46,10 @@ const program = (path: string, ...args: readonly string[]): string[] => [
 ];
 const node = (path: string, ...args: readonly string[]): string[] => program(sibling(import.meta.url, path), ...args);
 
-function example({ quick }: Setting): Part['command'] {
+function example({ quick, output }: Setting): Part['command'] {
   const found = findExample();
   return 'program' in found
-    ? program(found.program, ...(quick ? found.quick : found.full))
+    ? program(found.program, ...(quick ? found.quick : found.full), '--json', join(output, 'example.json'))
     : { skipped: found.missing };
 }
 

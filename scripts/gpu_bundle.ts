@@ -64,6 +64,9 @@ function closure(paths: readonly string[]): Set<string> {
   return all;
 }
 
+/** What a module may import that is no file of this repository: the bundle has no other packages. */
+const known = /^(node:|keras-optimizers$)/;
+
 /** Plain JavaScript beside which lib/ is dist/. */
 function transpile(path: string): void {
   const { outputText } = ts.transpileModule(readFileSync(here(path), 'utf8'), {
@@ -75,6 +78,10 @@ function transpile(path: string): void {
       verbatimModuleSyntax: true,
     },
   });
+  const foreign = [...outputText.matchAll(/^import .*?['"]([^.'"][^'"]*)['"];$/gm)].find(
+    ([, name = '']) => !known.test(name),
+  );
+  if (foreign) throw new Error(`${path} imports ${foreign[1]}, which the bundle does not have`);
   const text = outputText.replace(/(['"](?:\.\.\/)+)lib\//g, '$1dist/');
   writeFileSync(inBundle(path.replace(/\.ts$/, '.js')), text);
 }
