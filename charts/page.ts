@@ -1,8 +1,6 @@
 // Pages of the documentation that a script writes a part of.
 import { readFileSync, writeFileSync } from 'node:fs';
 
-import { format, resolveConfig } from 'prettier';
-
 const markers = (script: string): readonly [begin: string, end: string] => [
   `<!-- ${script} begins; npm run ${script} writes what follows -->`,
   `<!-- ${script} ends -->`,
@@ -18,6 +16,7 @@ export function aroundPart(page: string, script: string): readonly [before: stri
 }
 
 export async function replacePart(page: string, script: string, content: string): Promise<void> {
+  const { format, resolveConfig } = await import('prettier'); // an example that writes no page runs without
   const replaced = aroundPart(page, script).join(`\n\n${content}\n\n`);
   writeFileSync(page, await format(replaced, { ...(await resolveConfig(page)), parser: 'markdown' }));
 }
