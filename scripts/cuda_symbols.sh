@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The newest glibc and libstdc++ that an addon asks for, and the symbols that ask for it; fails above glibc 2.34, which the
 # threads and dl functions of CUDA's static runtime need.
-# Usage: scripts/cuda_symbols.sh build-cuda/Release/keras_optimizers.node
+# Usage: scripts/cuda_symbols.sh build-cmake/Release/keras_optimizers.node
 set -euo pipefail
 floor=2.34
 symbols=$(objdump -T "$1" | awk '/\*UND\*/ { gsub(/[()]/, "", $(NF - 1)); print $(NF - 1), $NF }')

@@ -26,7 +26,7 @@ const exampleAddon = 'build-example-gpu/keras_optimizers_example.node';
 
 const { values: given } = parseArgs({
   options: {
-    addon: { type: 'string', default: 'build-cuda/Release/keras_optimizers.node' },
+    addon: { type: 'string', default: 'build-cmake/Release/keras_optimizers.node' },
     output: { type: 'string', default: 'gpu-bundle' },
   },
 });

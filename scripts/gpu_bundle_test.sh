@@ -4,7 +4,7 @@
 # Usage: scripts/gpu_bundle_test.sh [CUDA_ADDON [EMULATED_ADDON]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cuda=${1:-build-cuda/Release/keras_optimizers.node}
+cuda=${1:-build-cmake/Release/keras_optimizers.node}
 emulated=${2:-build-emulated/Release/keras_optimizers.node}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -9,8 +9,8 @@ import { Adam, Lamb, memory, Nadam, Variable, type Gradient } from '../../lib/in
 import { addon } from '../../lib/native.ts';
 
 const { setFault, cudaCalls } = addon as unknown as {
-  setFault?: (name: string | null, nth?: number, code?: number) => void;
-  cudaCalls(): Readonly<Record<string, number>>;
+  readonly setFault?: (name: string | null, nth?: number, code?: number) => void;
+  readonly cudaCalls: () => Readonly<Record<string, number>>;
 };
 const codes = { outOfMemory: 2, launch: 98 };
 const steps = 4;

@@ -1,6 +1,7 @@
 // Why there is no GPU to use: NVIDIA's own runtime, in the addon that has it, on a fake driver that fails in each of the ways
 // that are known. Every one in a process of its own, which must go on with the CPU and end well.
 import { execFileSync, spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,7 +31,7 @@ interface Failure {
 }
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const addon = here('../../build-cuda/Release/keras_optimizers.node');
+const addon = here('../../build-cmake/Release/keras_optimizers.node');
 
 const failures: readonly Failure[] = [
   {
@@ -189,8 +190,10 @@ describe('the start of CUDA', () => {
   let expected: string; // hash of the training in a process that never heard of CUDA
 
   before(function () {
-    if (!existsSync(addon)) {
-      console.log('      not run: there is no build with CUDA in build-cuda/ (cmake-js build --out build-cuda --CDCUDA=ON)');
+    const built =
+      existsSync(addon) && (createRequire(import.meta.url)(addon) as { cuda: { built: boolean } }).cuda.built;
+    if (!built) {
+      console.log('      not run: build-cmake/ has no CUDA (npm run build:addon -- --CDCUDA=ON)');
       return this.skip();
     }
     folder = mkdtempSync(join(tmpdir(), 'keras-optimizers-'));
@@ -209,10 +212,7 @@ describe('the start of CUDA', () => {
     it(`says what is wrong and what to do when ${when}, and leaves the CPU alone`, function () {
       if (library === 'system' && systemHasDriver()) return this.skip();
       const path = [join(folder, library), process.env.LD_LIBRARY_PATH].filter(Boolean).join(':');
-      const output = run(
-        { KERAS_OPTIMIZERS_ADDON: addon, LD_LIBRARY_PATH: path, ...environment },
-        here('startup.mjs'),
-      );
+      const output = run({ KERAS_OPTIMIZERS_ADDON: addon, LD_LIBRARY_PATH: path, ...environment }, here('startup.mjs'));
       const found = JSON.parse(output) as Found[];
       const runtime = found[0]?.startup.runtime ?? 0;
       assert.isAtLeast(runtime, 12040);
