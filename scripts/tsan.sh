@@ -34,4 +34,5 @@ found=$(ours node test/lifecycle/race.mjs) && { echo 'a planted race was not fou
 echo "a planted race is found: $(tail -n 1 <<<"$found")"
 stage 'tests' ours node node_modules/mocha/bin/mocha.js --no-config --node-option import=tsx --node-option expose-gc --reporter dot --timeout 600000 test/async.test.ts
 stage 'workers' ours node test/lifecycle/workers.mjs
+stage 'workers on a GPU' ours node --expose-gc test/cuda/workers.mjs 10
 stage 'killed workers' ours node --expose-gc test/lifecycle/kills.mjs 40
