@@ -15,6 +15,7 @@ auto withCuda(Napi::Env env, const Part& part) {
   try {
     return part();
   } catch (const cuda::Error& error) {
+    if (error.code == std::string("ERR_OPT_OOM")) fail(Napi::RangeError::New(env, error.what()), error.code);
     fail(Napi::Error::New(env, error.what()), error.code);
   }
 }

@@ -14,7 +14,7 @@ bool errorOf(napi_env env, const AsyncStep& step, napi_value* error) {
   if (step.code.empty()) return napi_get_undefined(env, error) == napi_ok;
   return napi_create_string_utf8(env, step.code.data(), step.code.size(), &code) == napi_ok &&
          napi_create_string_utf8(env, step.error.data(), step.error.size(), &message) == napi_ok &&
-         napi_create_error(env, code, message, error) == napi_ok;
+         (step.code == "ERR_OPT_OOM" ? napi_create_range_error : napi_create_error)(env, code, message, error) == napi_ok;
 }
 
 napi_ref hold(napi_env env, napi_value value) {

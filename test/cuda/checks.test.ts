@@ -22,7 +22,9 @@ describe('a device', () => {
 
   before(function () {
     if (!existsSync(addon)) {
-      console.log('      not run: there is no emulated build (npx cmake-js build --out build-emulated --CDCUDA=EMULATED)');
+      console.log(
+        '      not run: there is no emulated build (npx cmake-js build --out build-emulated --CDCUDA=EMULATED)',
+      );
       return this.skip();
     }
     this.timeout(kMinutes * 60_000);

@@ -172,7 +172,10 @@ describe('the network of the example on a GPU', () => {
     assert.closeTo(loss, expected.loss, 1e-6);
     assert.closeTo(accuracy, expected.accuracy, 1e-12);
     for (const gradient of pair.gradients)
-      assert.isTrue(gradient.read().every((x) => x === Math.fround(kGuard)), 'gradients are as they were');
+      assert.isTrue(
+        gradient.read().every((x) => x === Math.fround(kGuard)),
+        'gradients are as they were',
+      );
   });
 
   describe('refuses', () => {
@@ -220,8 +223,7 @@ describe('the network of the example on a GPU', () => {
         return memory.ptr;
       },
     };
-    for (const [message, attempt] of Object.entries(refused))
-      it(message, () => assert.throws(attempt, message));
+    for (const [message, attempt] of Object.entries(refused)) it(message, () => assert.throws(attempt, message));
   });
 });
 
@@ -293,7 +295,8 @@ describe('npm run example:gpu', function () {
 
   it('says why there is no GPU, and ends with exit code 3', function () {
     const env: Record<string, string> = existsSync(emulated)
-      ? { KERAS_OPTIMIZERS_ADDON: emulated, KERAS_OPTIMIZERS_EMULATED_GPUS: '0' } : {};
+      ? { KERAS_OPTIMIZERS_ADDON: emulated, KERAS_OPTIMIZERS_EMULATED_GPUS: '0' }
+      : {};
     const { unusable } = devices();
     if (unusable === null && !existsSync(emulated)) return this.skip();
     const { status, stdout, stderr } = run(env, ...small);

@@ -16,7 +16,8 @@ const codes = { outOfMemory: 2, launch: 98 };
 const steps = 4;
 const lengths = [5, 40_000];
 
-const numbers = (length: number, step: number) => Float32Array.from({ length }, (_, i) => ((i * 7 + step * 31) % 251) / 100 - 1);
+const numbers = (length: number, step: number) =>
+  Float32Array.from({ length }, (_, i) => ((i * 7 + step * 31) % 251) / 100 - 1);
 
 const optimizers = {
   'Nadam with global_clipnorm': () => new Nadam({ global_clipnorm: 1, weight_decay: 0.01 }),
@@ -30,7 +31,10 @@ function trajectory(make: () => Nadam | Adam | Lamb): readonly (readonly Float32
   const optimizer = make();
   const after = [weights.map(({ value }) => value.slice())];
   for (let step = 0; step < steps; step++) {
-    optimizer.apply(lengths.map((length) => numbers(length, step)), weights);
+    optimizer.apply(
+      lengths.map((length) => numbers(length, step)),
+      weights,
+    );
     after.push(weights.map(({ value }) => value.slice()));
   }
   return after;
@@ -65,10 +69,16 @@ async function train(make: () => Nadam | Adam | Lamb, expected: ReturnType<typeo
     await again(() => optimizer.build(weights));
     for (let step = 0; step < steps; step++) {
       const gradients = lengths.map((length) => numbers(length, step)) as Gradient[];
-      await again(() => (step % 2 === 0 ? optimizer.apply(gradients, weights) : optimizer.apply_async(gradients, weights)));
+      await again(() =>
+        step % 2 === 0 ? optimizer.apply(gradients, weights) : optimizer.apply_async(gradients, weights),
+      );
       assert.equal(optimizer.iterations, Math.floor((step + 1) / (optimizer.gradient_accumulation_steps ?? 1)));
       for (const [i, weight] of weights.entries())
-        assert.deepEqual(await again(() => weight.read()), expected[step + 1]?.[i], `weights ${i} after step ${step}, ${failed.map(String).join()}`);
+        assert.deepEqual(
+          await again(() => weight.read()),
+          expected[step + 1]?.[i],
+          `weights ${i} after step ${step}, ${failed.map(String).join()}`,
+        );
     }
     return failed;
   } catch (error) {
@@ -105,14 +115,31 @@ describe('a GPU whose calls fail', function () {
             setFault?.(null);
             hits += failed.length;
             for (const error of failed)
-              assert.oneOf(error.code, ['ERR_OPT_OOM', 'ERR_OPT_CUDA', 'ERR_OPT_POISONED'], `${name}, call ${nth}: ${error.message}`);
+              assert.oneOf(
+                error.code,
+                ['ERR_OPT_OOM', 'ERR_OPT_CUDA', 'ERR_OPT_POISONED'],
+                `${name}, call ${nth}: ${error.message}`,
+              );
             assert.equal(memory()['cuda:0'], 0, `bytes left after ${name}, call ${nth}`);
           }
         }
         assert.isAbove(hits, 20);
       });
 
-  for (const name of ['cudaMalloc', 'cudaMemcpyAsync', 'cudaMemsetAsync', 'cudaLaunchKernel', 'cudaEventRecord', 'cudaEventQuery', 'cudaEventSynchronize', 'cudaStreamSynchronize', 'cudaSetDevice', 'cudaFree', 'cudaEventCreate', 'cudaHostAlloc'])
+  for (const name of [
+    'cudaMalloc',
+    'cudaMemcpyAsync',
+    'cudaMemsetAsync',
+    'cudaLaunchKernel',
+    'cudaEventRecord',
+    'cudaEventQuery',
+    'cudaEventSynchronize',
+    'cudaStreamSynchronize',
+    'cudaSetDevice',
+    'cudaFree',
+    'cudaEventCreate',
+    'cudaHostAlloc',
+  ])
     it(`in a process: ${name} says that a kernel has gone astray; every use of a GPU says so from then on`, function () {
       this.timeout(60_000);
       const file = fileURLToPath(new URL('faults.mjs', import.meta.url));

@@ -81,8 +81,7 @@ describe('the PTX of the kernels', function () {
     const plant = (...flags: string[]): string[] => wrong(instructionsOf(source, ...flags));
 
     it('a maximum that drops NaN', () => assert.deepEqual(plant(), ['max.ftz.f32']));
-    it('a contraction', () =>
-      assert.deepEqual(plant('--fmad=true'), ['fma.rn.f64', 'fma.rn.ftz.f32', 'max.ftz.f32']));
+    it('a contraction', () => assert.deepEqual(plant('--fmad=true'), ['fma.rn.f64', 'fma.rn.ftz.f32', 'max.ftz.f32']));
     it('an approximate division', () => assert.include(plant('-prec-div=false'), 'div.full.ftz.f32'));
     it('an approximate root', () => assert.include(plant('-prec-sqrt=false'), 'sqrt.approx.ftz.f32'));
     it('denormals that are kept', () => {

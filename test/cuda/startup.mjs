@@ -11,7 +11,7 @@ const { cuda } = createRequire(import.meta.url)(process.env.KERAS_OPTIMIZERS_ADD
 
 function waitForAll(arrived) {
   if (Atomics.add(arrived, 0, 1) + 1 === workers) Atomics.notify(arrived, 0);
-  for (let count; (count = Atomics.load(arrived, 0)) < workers; ) Atomics.wait(arrived, 0, count, 1000);
+  for (let count; (count = Atomics.load(arrived, 0)) < workers;) Atomics.wait(arrived, 0, count, 1000);
 }
 
 if (isMainThread) {

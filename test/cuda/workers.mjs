@@ -4,7 +4,9 @@ import { Worker, isMainThread, parentPort } from 'node:worker_threads';
 import { memory, Nadam, Variable } from '../../dist/index.js';
 
 const train = async () => {
-  const variables = [7, 5000, 40_000].map((length) => new Variable(new Float32Array(length).fill(1), { device: 'cuda' }));
+  const variables = [7, 5000, 40_000].map(
+    (length) => new Variable(new Float32Array(length).fill(1), { device: 'cuda' }),
+  );
   const optimizer = new Nadam({ global_clipnorm: 1 });
   optimizer.build(variables);
   for (let step = 0; ; step++) {
