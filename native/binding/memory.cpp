@@ -27,8 +27,10 @@ Napi::Value MemoryHandle::of(Napi::Env env, SharedMemory memory) {
 }
 
 bool MemoryHandle::is(napi_env env, napi_value value) {
-  bool is = false;
-  return napi_check_object_type_tag(env, value, &kTag, &is) == napi_ok && is;
+  napi_valuetype type;
+  bool is = false;  // of null the next call would throw
+  return napi_typeof(env, value, &type) == napi_ok && type == napi_object && napi_check_object_type_tag(env, value, &kTag, &is) == napi_ok &&
+         is;
 }
 
 // Memory(bytes, offset, device), or Memory(an External of a SharedMemory).
