@@ -359,6 +359,7 @@ void Reading::finish(void* to) {
   for (const auto& part : state_->parts) {
     const size_t some = std::min(kReadPart, state_->from->bytes - done);
     std::memcpy(static_cast<char*>(to) + done, part->data(), some);
+    part->ended();
     done += some;
   }
 }
