@@ -43,7 +43,7 @@ Health& health() {
 }
 
 bool isSticky(Status status) {
-  constexpr Status sticky[] = {214, 220, 226, 700, 702, 710, 714, 715, 716, 717, 718, 719};
+  constexpr Status sticky[] = {214, 220, 226, 700, 702, 710, 714, 715, 716, 717, 718, 719, 721, 810, 911};
   return std::find(std::begin(sticky), std::end(sticky), status) != std::end(sticky);
 }
 
@@ -203,6 +203,7 @@ void useStream(int device, void* stream) {
   const Stream before = current(device);
   const Stream after = stream != nullptr ? stream : deviceAt(device).own;
   if (after == nullptr || before == after) return;
+  order(after, after);  // fails for a stream of another device, which nothing could be ordered behind later
   order(before, after);
   deviceAt(device).stream.store(after);
 }
