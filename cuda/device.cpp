@@ -218,10 +218,10 @@ void waitIn(int device, void* other) {
   order(current(device), other);
 }
 
+constexpr size_t kPart = size_t(8) << 20;  // bytes that go through page-locked memory at once
 void write(const Memory& to, const void* from, size_t bytes) {
   select(to.device);
   const Stream stream = current(to.device);
-  constexpr size_t kPart = size_t(8) << 20;
   for (size_t done = 0; done < bytes; done += kPart) {
     const size_t some = std::min(kPart, bytes - done);
     Pinned pinned(to.device, some);
@@ -237,14 +237,21 @@ void copy(const Memory& to, const Memory& from, size_t bytes) {
 }
 
 void putRows(const Memory& dense, const uint32_t* rows, size_t count, size_t bytes, const void* values) {
-  if (count == 0 || bytes == 0) return;
-  const SharedMemory places = allocate(dense.device, count * sizeof(*rows));
-  const SharedMemory numbers = values != nullptr ? allocate(dense.device, count * bytes) : nullptr;
-  write(*places, rows, count * sizeof(*rows));
-  if (numbers) write(*numbers, values, count * bytes);
-  const RowsArguments arguments = {static_cast<char*>(dense.data), static_cast<const uint32_t*>(places->data),
-                                   numbers ? static_cast<const char*>(numbers->data) : nullptr, count, bytes};
-  launch(current(dense.device), "rows", kKernels.putRows, (count + kWarps - 1) / kWarps, &arguments);
+  if (bytes == 0) return;
+  select(dense.device);
+  const Stream stream = current(dense.device);
+  const size_t most = std::max<size_t>(1, kPart / (bytes + sizeof(*rows)));
+  for (size_t done = 0; done < count; done += most) {
+    const size_t some = std::min(most, count - done), before = (some * sizeof(*rows) + 15) / 16 * 16;
+    Pinned pinned(dense.device, before + (values != nullptr ? some * bytes : 0));  // which the kernel reads where it is
+    char* const at = static_cast<char*>(pinned.data());
+    std::memcpy(at, rows + done, some * sizeof(*rows));
+    if (values != nullptr) std::memcpy(at + before, static_cast<const char*>(values) + done * bytes, some * bytes);
+    const RowsArguments arguments = {static_cast<char*>(dense.data), reinterpret_cast<const uint32_t*>(at),
+                                     values != nullptr ? at + before : nullptr, some, bytes};
+    launch(stream, "rows", kKernels.putRows, (some + kWarps - 1) / kWarps, &arguments);
+    pinned.begun();
+  }
 }
 
 void launch(Stream stream, const char* name, const void* kernel, size_t blocks, const void* arguments) {
