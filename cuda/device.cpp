@@ -264,21 +264,23 @@ void launch(Stream stream, const char* name, const void* kernel, size_t blocks, 
 }
 
 namespace {
-// A free block that is large enough, but not much too large, and that the device has done with; null if there is none.
+// Whether the device has done with a block.
+bool isDone(Pinned::Block& block) {
+  if (!block.waiting) return true;
+  const Status status = kCalls.eventQuery(block.event);
+  if (status != kSuccess) note(kCalls.eventQuery.name, status);
+  block.waiting = status != kSuccess;
+  return !block.waiting;
+}
+
+// A free block that is large enough, but not much too large, and that the device has done with; null if there is none. They are in
+// the order of the stream: behind one that the device has not reached it has reached none.
 Pinned::Block* reused(Device& d, size_t bytes) {
   const std::lock_guard<std::mutex> lock(d.mutex);
   for (auto at = d.free.begin(); at != d.free.end(); ++at) {
     Pinned::Block* block = *at;
     if (block->bytes < bytes || block->bytes / 4 > bytes) continue;
-    if (block->waiting) {
-      const Status status = kCalls.eventQuery(block->event);
-      if (status == kNotReady) {
-        kCalls.getLastError();
-        continue;
-      }
-      if (status != kSuccess) fail(kCalls.eventQuery.name, status);
-    }
-    block->waiting = false;
+    if (!isDone(*block)) return nullptr;
     d.free.erase(at);
     d.freeBytes -= block->bytes;
     return block;
@@ -312,7 +314,7 @@ Pinned::Pinned(int device, size_t bytes) : device_(device), block_(nullptr) {
 }
 
 Pinned::~Pinned() {
-  constexpr size_t kKept = size_t(256) << 20;  // bytes of free blocks, of each device
+  constexpr size_t kKept = size_t(1) << 30;  // bytes of free blocks, of each device: making one takes longer than using it
   if (isPoisoned()) {
     destroy(block_);
     return;
@@ -330,12 +332,16 @@ Pinned::~Pinned() {
   }
   Device& d = deviceAt(device_);
   const std::lock_guard<std::mutex> lock(d.mutex);
-  d.free.push_back(block_);
+  if (block_->waiting) d.free.push_back(block_);
+  else d.free.push_front(block_);
   d.freeBytes += block_->bytes;
-  while (d.freeBytes > kKept && !d.free.front()->waiting) {
-    d.freeBytes -= d.free.front()->bytes;
-    destroy(d.free.front());
-    d.free.pop_front();
+  try {
+    while (d.freeBytes > kKept && isDone(*d.free.front())) {
+      d.freeBytes -= d.free.front()->bytes;
+      destroy(d.free.front());
+      d.free.pop_front();
+    }
+  } catch (const Error&) {  // every GPU is useless, which the next call says
   }
 }
 
