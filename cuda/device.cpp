@@ -43,7 +43,7 @@ Health& health() {
 }
 
 bool isSticky(Status status) {
-  constexpr Status sticky[] = {214, 220, 226, 700, 702, 710, 714, 715, 716, 717, 718, 719};
+  constexpr Status sticky[] = {214, 220, 226, 700, 702, 710, 714, 715, 716, 717, 718, 719, 721, 810, 911};
   return std::find(std::begin(sticky), std::end(sticky), status) != std::end(sticky);
 }
 
@@ -203,6 +203,7 @@ void useStream(int device, void* stream) {
   const Stream before = current(device);
   const Stream after = stream != nullptr ? stream : deviceAt(device).own;
   if (after == nullptr || before == after) return;
+  order(after, after);  // fails for a stream of another device, which nothing could be ordered behind later
   order(before, after);
   deviceAt(device).stream.store(after);
 }
@@ -217,10 +218,10 @@ void waitIn(int device, void* other) {
   order(current(device), other);
 }
 
+constexpr size_t kPart = size_t(8) << 20;  // bytes that go through page-locked memory at once
 void write(const Memory& to, const void* from, size_t bytes) {
   select(to.device);
   const Stream stream = current(to.device);
-  constexpr size_t kPart = size_t(8) << 20;
   for (size_t done = 0; done < bytes; done += kPart) {
     const size_t some = std::min(kPart, bytes - done);
     Pinned pinned(to.device, some);
@@ -236,14 +237,21 @@ void copy(const Memory& to, const Memory& from, size_t bytes) {
 }
 
 void putRows(const Memory& dense, const uint32_t* rows, size_t count, size_t bytes, const void* values) {
-  if (count == 0 || bytes == 0) return;
-  const SharedMemory places = allocate(dense.device, count * sizeof(*rows));
-  const SharedMemory numbers = values != nullptr ? allocate(dense.device, count * bytes) : nullptr;
-  write(*places, rows, count * sizeof(*rows));
-  if (numbers) write(*numbers, values, count * bytes);
-  const RowsArguments arguments = {static_cast<char*>(dense.data), static_cast<const uint32_t*>(places->data),
-                                   numbers ? static_cast<const char*>(numbers->data) : nullptr, count, bytes};
-  launch(current(dense.device), "rows", kKernels.putRows, (count + kWarps - 1) / kWarps, &arguments);
+  if (bytes == 0) return;
+  select(dense.device);
+  const Stream stream = current(dense.device);
+  const size_t most = std::max<size_t>(1, kPart / (bytes + sizeof(*rows)));
+  for (size_t done = 0; done < count; done += most) {
+    const size_t some = std::min(most, count - done), before = (some * sizeof(*rows) + 15) / 16 * 16;
+    Pinned pinned(dense.device, before + (values != nullptr ? some * bytes : 0));  // which the kernel reads where it is
+    char* const at = static_cast<char*>(pinned.data());
+    std::memcpy(at, rows + done, some * sizeof(*rows));
+    if (values != nullptr) std::memcpy(at + before, static_cast<const char*>(values) + done * bytes, some * bytes);
+    const RowsArguments arguments = {static_cast<char*>(dense.data), reinterpret_cast<const uint32_t*>(at),
+                                     values != nullptr ? at + before : nullptr, some, bytes};
+    launch(stream, "rows", kKernels.putRows, (some + kWarps - 1) / kWarps, &arguments);
+    pinned.begun();
+  }
 }
 
 void launch(Stream stream, const char* name, const void* kernel, size_t blocks, const void* arguments) {
@@ -256,21 +264,23 @@ void launch(Stream stream, const char* name, const void* kernel, size_t blocks, 
 }
 
 namespace {
-// A free block that is large enough, but not much too large, and that the device has done with; null if there is none.
+// Whether the device has done with a block.
+bool isDone(Pinned::Block& block) {
+  if (!block.waiting) return true;
+  const Status status = kCalls.eventQuery(block.event);
+  if (status != kSuccess) note(kCalls.eventQuery.name, status);
+  block.waiting = status != kSuccess;
+  return !block.waiting;
+}
+
+// A free block that is large enough, but not much too large, and that the device has done with; null if there is none. They are in
+// the order of the stream: behind one that the device has not reached it has reached none.
 Pinned::Block* reused(Device& d, size_t bytes) {
   const std::lock_guard<std::mutex> lock(d.mutex);
   for (auto at = d.free.begin(); at != d.free.end(); ++at) {
     Pinned::Block* block = *at;
     if (block->bytes < bytes || block->bytes / 4 > bytes) continue;
-    if (block->waiting) {
-      const Status status = kCalls.eventQuery(block->event);
-      if (status == kNotReady) {
-        kCalls.getLastError();
-        continue;
-      }
-      if (status != kSuccess) fail(kCalls.eventQuery.name, status);
-    }
-    block->waiting = false;
+    if (!isDone(*block)) return nullptr;
     d.free.erase(at);
     d.freeBytes -= block->bytes;
     return block;
@@ -304,7 +314,7 @@ Pinned::Pinned(int device, size_t bytes) : device_(device), block_(nullptr) {
 }
 
 Pinned::~Pinned() {
-  constexpr size_t kKept = size_t(256) << 20;  // bytes of free blocks, of each device
+  constexpr size_t kKept = size_t(1) << 30;  // bytes of free blocks, of each device: making one takes longer than using it
   if (isPoisoned()) {
     destroy(block_);
     return;
@@ -322,12 +332,16 @@ Pinned::~Pinned() {
   }
   Device& d = deviceAt(device_);
   const std::lock_guard<std::mutex> lock(d.mutex);
-  d.free.push_back(block_);
+  if (block_->waiting) d.free.push_back(block_);
+  else d.free.push_front(block_);
   d.freeBytes += block_->bytes;
-  while (d.freeBytes > kKept && !d.free.front()->waiting) {
-    d.freeBytes -= d.free.front()->bytes;
-    destroy(d.free.front());
-    d.free.pop_front();
+  try {
+    while (d.freeBytes > kKept && isDone(*d.free.front())) {
+      d.freeBytes -= d.free.front()->bytes;
+      destroy(d.free.front());
+      d.free.pop_front();
+    }
+  } catch (const Error&) {  // every GPU is useless, which the next call says
   }
 }
 
@@ -359,6 +373,7 @@ void Reading::finish(void* to) {
   for (const auto& part : state_->parts) {
     const size_t some = std::min(kReadPart, state_->from->bytes - done);
     std::memcpy(static_cast<char*>(to) + done, part->data(), some);
+    part->ended();
     done += some;
   }
 }

@@ -27,7 +27,8 @@ class Pinned {
   Pinned(const Pinned&) = delete;
   Pinned& operator=(const Pinned&) = delete;
   void* data() const { return block_->data; }
-  void begun() { begun_ = true; }  // a copy from or to it is in the stream
+  void begun() { begun_ = true; }  // what reads or writes it is in the stream
+  void ended() { begun_ = false; }  // and done
 
   struct Block {
     void* data;

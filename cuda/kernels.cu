@@ -25,8 +25,13 @@ struct Block {
   };
 };
 
+template <class Body, class = void>
+constexpr int residentOf = 1;
 template <class Body>
-__global__ void __launch_bounds__(kThreads) kernel(const __grid_constant__ typename Body::Arguments a) {
+constexpr int residentOf<Body, decltype(void(Body::resident))> = Body::resident;
+
+template <class Body>
+__global__ void __launch_bounds__(kThreads, residentOf<Body>) kernel(const __grid_constant__ typename Body::Arguments a) {
   __shared__ double shared[Body::shared > 0 ? Body::shared : 1];
   Block block{shared, blockIdx.x};
   Body::run(a, block);

@@ -110,6 +110,7 @@ class DevicePlan : public Plan {
     const Stream stream = streamOf(device_);
     if (!replay(stream, slot)) enqueue(stream, slot);
     passed(stream, slot);
+    letGo();
   }
 
   // The step has happened, whatever these calls say; only what makes the GPU useless is an error.
@@ -145,6 +146,7 @@ class DevicePlan : public Plan {
       launch(stream, "finite", kKernels.finite, blocksFor(unit.tiles), &arguments);
     }
     passed(stream, slot);
+    letGo();
     uint32_t others = 0;
     answer(others_, &others, sizeof(others));
     return others == 0;
@@ -341,6 +343,11 @@ class DevicePlan : public Plan {
       write(*incoming_[i], arrays_[i].data, bytes_[i]);
       given_[i].g = incoming_[i]->data;
     }
+  }
+
+  // Memory that its owner gives back goes when the device has done with it, and not when there is another step.
+  void letGo() {
+    for (Array& array : arrays_) array.memory.reset();
   }
 
   // Into the next place of the ring; the only wait is for a step that is as many steps behind as the ring has places.
@@ -542,6 +549,7 @@ class DevicePlan : public Plan {
     kCalls.memcpyAsync.must(pinned.data(), at<void>(from), bytes, kToHost, stream);
     pinned.begun();
     kCalls.streamSynchronize.must(stream);
+    pinned.ended();
     std::memcpy(to, pinned.data(), bytes);
   }
 

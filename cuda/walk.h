@@ -39,6 +39,20 @@ RULE void store(void* array, size_t begin, size_t length, const Pack<E, n>& from
   }
 }
 
+// A whole pack at an address that allows it.
+template <int n, class E>
+RULE void loadWhole(const void* array, size_t begin, Pack<E, n>& to) {
+  to = *reinterpret_cast<const Pack<E, n>*>(static_cast<const E*>(array) + begin);
+}
+template <int n, class E>
+RULE void storeWhole(void* array, size_t begin, const Pack<E, n>& from) {
+  *reinterpret_cast<Pack<E, n>*>(static_cast<E*>(array) + begin) = from;
+}
+template <class P>
+RULE bool isAligned(const void* array) {
+  return reinterpret_cast<uintptr_t>(array) % sizeof(P) == 0;
+}
+
 // The gradients of a target, however they lie in memory.
 template <int n, class T>
 RULE void loadGradients(const Given& from, size_t begin, size_t length, Pack<T, n>& to) {
@@ -60,16 +74,23 @@ RULE Given gradientsOf(const Record& r, const Target& s) {
   return s.late == kNone ? Given{s.g, kPlain, 0} : r.given[s.late];
 }
 
-// Keras's preparation of a gradient, with every division; none where there is nothing to do.
+// Keras's preparation of a gradient. Nothing is divided by 1: a division costs more than all else here.
 template <class T>
 struct Prepared {
   T unscale = 1, multiplier = 1, divisor = 1, limit = 1;
-  bool neutral = true;
+  bool neutral = true, unscales = false, divides = false;
   RULE Prepared() {}
   RULE Prepared(const Control& c, const Factor& f)
       : unscale(T(c.unscale)), multiplier(T(f.multiplier)), divisor(T(f.divisor)), limit(T(c.limit)),
-        neutral(c.unscale == 1 && f.multiplier == 1 && f.divisor == 1 && c.limit == kInfinity) {}
-  RULE T apply(T g) const { return neutral ? g : clamp(g / unscale * multiplier / divisor, limit); }
+        neutral(c.unscale == 1 && f.multiplier == 1 && f.divisor == 1 && c.limit == kInfinity), unscales(unscale != T(1)),
+        divides(divisor != T(1)) {}
+  RULE T apply(T g) const {
+    if (neutral) return g;
+    if (unscales) g = g / unscale;
+    g = g * multiplier;
+    if (divides) g = g / divisor;
+    return clamp(g, limit);
+  }
 };
 
 // A warp's share of a pack's elements: `lots` at a time, so that several accesses are under way.
@@ -112,6 +133,8 @@ struct Step {
   static constexpr bool directed = wholeOf<Rule> != kElementwise;
   static constexpr int slots = decltype(Rule::slots)::size, pack = S::pack, lots = S::lots;
   static constexpr size_t shared = directed ? 2 * kWarps * kLanes : 0;
+  // Blocks that a processor runs at once, for which the compiler saves registers: with fewer, too few accesses are under way.
+  static constexpr int resident = directed || sizeof(T) == sizeof(double) ? 2 : 3;
 
   // What happens to the elements of a tile.
   struct Plan {
@@ -161,7 +184,25 @@ struct Step {
     return plan;
   }
 
+  // Most steps are an update and nothing else, of whole packs: that way has no other branches, and few registers.
+  RULE static bool isLean(const Target& s, const Plan& plan, uint32_t length) {
+    bool lean = plan.updates && !plan.accumulates && !plan.zeroes && !plan.averages && !plan.overwrites &&
+                plan.given.storage == kPlain && length % uint32_t(pack) == 0 && isAligned<Pack<T, pack>>(s.p) &&
+                isAligned<Pack<T, pack>>(plan.given.g) && (!directed || isAligned<Pack<T, pack>>(s.direction));
+#pragma unroll
+    for (int i = 0; i < slots; ++i) lean = lean && isAligned<Pack<Stored, pack>>(s.slots[i]);
+    return lean;
+  }
+
+  template <bool kLean>
   RULE static void loadLot(const Target& s, const Plan& plan, size_t begin, size_t length, Lot& lot) {
+    if constexpr (kLean) {
+      loadWhole(plan.given.g, begin, lot.g);
+      loadWhole(s.p, begin, lot.p);
+#pragma unroll
+      for (int i = 0; i < slots; ++i) loadWhole(s.slots[i], begin, lot.kept[i]);
+      return;
+    }
     if (plan.accumulates || plan.updates) loadGradients(plan.given, begin, length, lot.g);
     if (plan.accumulates) load(s.accumulator, begin, length, lot.accumulator);
     if (plan.updates || plan.averages) load(s.p, begin, length, lot.p);
@@ -171,7 +212,15 @@ struct Step {
       for (int i = 0; i < slots; ++i) load(s.slots[i], begin, length, lot.kept[i]);
   }
 
+  template <bool kLean>
   RULE static void storeLot(const Target& s, const Plan& plan, size_t begin, size_t length, const Lot& lot) {
+    if constexpr (kLean) {
+      if (directed) storeWhole(s.direction, begin, lot.direction);
+      else storeWhole(s.p, begin, lot.p);
+#pragma unroll
+      for (int i = 0; i < slots; ++i) storeWhole(s.slots[i], begin, lot.kept[i]);
+      return;
+    }
     if (plan.accumulates || plan.zeroes) store(s.accumulator, begin, length, lot.accumulator);
     if (directed && plan.updates) store(s.direction, begin, length, lot.direction);
     if ((!directed && plan.updates) || plan.overwrites) store(s.p, begin, length, lot.p);
@@ -193,14 +242,15 @@ struct Step {
     }
   }
 
+  template <bool kLean>
   RULE static void one(const Plan& plan, Lot& lot, int i, uint32_t element, double& sum, double& ofDirection) {
     T g = lot.g.at[i], p = lot.p.at[i];
-    if (plan.accumulates) {
+    if (!kLean && plan.accumulates) {
       T& accumulator = lot.accumulator.at[i];
       Accumulate::update(accumulator, plan.accumulated.apply(g), plan.accumulation);
       g = accumulator;
     }
-    if (plan.updates) {
+    if (kLean || plan.updates) {
       if (plan.decays) p = plan.decay.apply(p);
       T& to = directed ? lot.direction.at[i] : p;
       update(plan, to, plan.prepared.apply(g), lot, i, element, typename IndicesTo<slots>::type());
@@ -210,35 +260,54 @@ struct Step {
         ofDirection = ofDirection + d * d;
       }
     }
-    if (plan.zeroes) lot.accumulator.at[i] = 0;
-    if (plan.averages) Average::update(lot.average.at[i], p, plan.average);
-    lot.p.at[i] = plan.overwrites ? lot.average.at[i] : p;
+    if (!kLean && plan.zeroes) lot.accumulator.at[i] = 0;
+    if (!kLean && plan.averages) Average::update(lot.average.at[i], p, plan.average);
+    lot.p.at[i] = !kLean && plan.overwrites ? lot.average.at[i] : p;
+  }
+
+  // What a thread does to a lot that it has loaded.
+  template <bool kLean>
+  RULE static void finish(const Target& s, const Plan& plan, const Tile& tile, uint32_t at, int k, Lot& lot, double* sums,
+                          double* ofDirections) {
+    const uint32_t left = tile.length - at;
+#pragma unroll
+    for (int i = 0; i < pack; ++i)
+      if (kLean || !directed || uint32_t(i) < left)
+        one<kLean>(plan, lot, i, plan.noise.first + at + uint32_t(i), sums[S::sumOf(k, i)], ofDirections[S::sumOf(k, i)]);
+    storeLot<kLean>(s, plan, tile.begin + at, left, lot);
   }
 
   // A thread's elements of a tile. Of elements beyond its end nothing is stored or added.
-  RULE static void walk(const Arguments& a, const Tile& tile, unsigned lane, double* sums, double* ofDirections) {
+  RULE static void walk(const Arguments& a, const Tile tile, unsigned lane, double* sums, double* ofDirections) {
     const Target& s = a.targets[tile.target];
     const Plan plan = planOf(a, s, tile.begin);
     const uint32_t all = S::row * uint32_t(lots);
-    for (uint32_t first = lane * uint32_t(pack); first < tile.length; first += all) {
-      Lot own[lots];
+    if (isLean(s, plan, tile.length)) {
+      const Target own = s;  // what is stored could overwrite the addresses in memory, for all that the compiler knows
+      for (uint32_t first = lane * uint32_t(pack); first < tile.length; first += all) {
+        Lot list[lots];
 #pragma unroll
-      for (int k = 0; k < lots; ++k) {
-        const uint32_t at = first + uint32_t(k) * S::row;
-        if (at < tile.length) loadLot(s, plan, tile.begin + at, tile.length - at, own[k]);
+        for (int k = 0; k < lots; ++k) {
+          const uint32_t at = first + uint32_t(k) * S::row;
+          if (at < tile.length) loadLot<true>(own, plan, tile.begin + at, tile.length - at, list[k]);
+        }
+#pragma unroll
+        for (int k = 0; k < lots; ++k) {
+          const uint32_t at = first + uint32_t(k) * S::row;
+          if (at < tile.length) finish<true>(own, plan, tile, at, k, list[k], sums, ofDirections);
+        }
       }
+      return;
+    }
+    for (uint32_t first = lane * uint32_t(pack); first < tile.length; first += all)
 #pragma unroll
       for (int k = 0; k < lots; ++k) {
         const uint32_t at = first + uint32_t(k) * S::row;
         if (at >= tile.length) continue;
-        const uint32_t left = tile.length - at;
-#pragma unroll
-        for (int i = 0; i < pack; ++i)
-          if (!directed || uint32_t(i) < left)
-            one(plan, own[k], i, plan.noise.first + at + uint32_t(i), sums[S::sumOf(k, i)], ofDirections[S::sumOf(k, i)]);
-        storeLot(s, plan, tile.begin + at, left, own[k]);
+        Lot lot;
+        loadLot<false>(s, plan, tile.begin + at, tile.length - at, lot);
+        finish<false>(s, plan, tile, at, k, lot, sums, ofDirections);
       }
-    }
   }
 
   template <class Group>
@@ -271,10 +340,35 @@ struct Step {
   }
 };
 
+// Whether a tile of gradients can be read in whole packs.
+template <class T>
+RULE bool isWhole(const Given& given, const Tile& tile) {
+  constexpr uint32_t pack = Shape128<T>::pack;
+  return given.storage == kPlain && tile.length % pack == 0 && isAligned<Pack<T, int(pack)>>(given.g);
+}
+
+// Calls of(lot, elements left, pack) for a thread's packs of a tile, from `begin` on. A tile of sums is long, and there are few:
+// without many accesses under way its warp would wait for most of the time.
+template <class T, class Of>
+RULE void eachAhead(const void* array, const Tile& tile, uint32_t begin, const Of& of) {
+  using S = Shape128<T>;
+  constexpr int ahead = 4 * S::lots;
+  for (uint32_t first = begin; first < tile.length; first += S::row * uint32_t(ahead)) {
+    Pack<T, S::pack> packs[ahead];
+#pragma unroll
+    for (int k = 0; k < ahead; ++k)
+      if (first + uint32_t(k) * S::row < tile.length) loadWhole(array, tile.begin + first + uint32_t(k) * S::row, packs[k]);
+#pragma unroll
+    for (int k = 0; k < ahead; ++k)
+      if (first + uint32_t(k) * S::row < tile.length) of(k, tile.length - first - uint32_t(k) * S::row, packs[k]);
+  }
+}
+
 // The sums of squares of gradients, block by block, as clipping by norm has them; accumulates before, where that is asked for.
 struct SumOfSquares {
   using Arguments = SquaresArguments;
   static constexpr size_t shared = kWarps * kLanes;
+  static constexpr int resident = 3;
 
   template <class T>
   RULE static void add(const Arguments& a, const Target& s, const Tile& tile, unsigned thread, double* lanes) {
@@ -289,28 +383,39 @@ struct SumOfSquares {
     const Accumulate::Scalars<T> k = {accumulates ? T(r.controls[a.passes.accumulate].scalars[0]) : T(1)};
     const Given given = s.accumulator != nullptr && !accumulates ? Given{s.accumulator, kPlain, 0} : gradientsOf(r, s);
     double sums[S::sums] = {};
-    if (!isAbsent(r, s))
-      for (uint32_t at = thread % kWarp * uint32_t(S::pack), lot = 0; at < tile.length; at += S::row, ++lot) {
-        Pack<T, S::pack> g, accumulator;
-        const uint32_t left = tile.length - at;
-        loadGradients(given, tile.begin + at, left, g);
-        if (accumulates) {
-          load(s.accumulator, tile.begin + at, left, accumulator);
+    const auto plus = [&](int lot, uint32_t left, const Pack<T, S::pack>& g) {
 #pragma unroll
-          for (int i = 0; i < S::pack; ++i) {
-            Accumulate::update(accumulator.at[i], prepared.apply(g.at[i]), k);
-            g.at[i] = accumulator.at[i];
-          }
-          store(s.accumulator, tile.begin + at, left, accumulator);
-        }
-#pragma unroll
-        for (int i = 0; i < S::pack; ++i) {
-          if (uint32_t(i) >= left) continue;
-          const double x = unscales ? g.at[i] / unscale : g.at[i];
-          double& sum = sums[S::sumOf(int(lot % 2), i)];
-          sum = sum + x * x;
-        }
+      for (int i = 0; i < S::pack; ++i) {
+        if (uint32_t(i) >= left) continue;
+        const double x = unscales ? g.at[i] / unscale : g.at[i];
+        double& sum = sums[S::sumOf(lot % S::lots, i)];
+        sum = sum + x * x;
       }
+    };
+    const uint32_t begin = thread % kWarp * uint32_t(S::pack);
+    if (isAbsent(r, s)) {
+    } else if (!accumulates && isWhole<T>(given, tile)) {
+      eachAhead<T>(given.g, tile, begin, plus);
+    } else {
+      for (uint32_t first = begin; first < tile.length; first += S::row * uint32_t(S::lots))
+#pragma unroll
+        for (int lot = 0; lot < S::lots; ++lot) {
+          const uint32_t at = first + uint32_t(lot) * S::row, left = tile.length - at;
+          if (at >= tile.length) continue;
+          Pack<T, S::pack> g, accumulator;
+          loadGradients(given, tile.begin + at, left, g);
+          if (accumulates) {
+            load(s.accumulator, tile.begin + at, left, accumulator);
+#pragma unroll
+            for (int i = 0; i < S::pack; ++i) {
+              Accumulate::update(accumulator.at[i], prepared.apply(g.at[i]), k);
+              g.at[i] = accumulator.at[i];
+            }
+            store(s.accumulator, tile.begin + at, left, accumulator);
+          }
+          plus(lot, left, g);
+        }
+    }
     putLanes<T>(lanes, thread, sums);
   }
 
@@ -540,7 +645,7 @@ struct Finite {
   }
 };
 
-// Rows into a dense array, a warp for each; 2 bytes at a time, which every element has.
+// Rows into a dense array, a warp for each; 4 bytes at a time, of which every element has some.
 struct PutRows {
   using Arguments = RowsArguments;
   static constexpr size_t shared = 0;

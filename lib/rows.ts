@@ -116,7 +116,7 @@ export class SparseGradients {
 
   #place(taken: readonly Rows[], program: Program): Memory[] {
     const places = taken.map((rows) => (program.takesRows(rows.index) ? null : this.#denseFor(rows)));
-    return taken.map(({ index, columns, rows, values, block }, k) => {
+    const place = ({ index, columns, rows, values, block }: Rows, k: number): Memory => {
       const dense = places[k] ?? null; // all allocated before the first is written
       if (dense === null) {
         program.bring(index, rows, values);
@@ -125,13 +125,30 @@ export class SparseGradients {
       dense.put(rows, columns, values);
       program.arrays[index] = dense.array;
       return dense.memory;
-    });
+    };
+    try {
+      return taken.map(place);
+    } catch (error) {
+      for (const { index } of taken) this.#forget(index); // a GPU has failed: some are not zeros any more
+      throw error;
+    }
   }
 
   /** Makes dense gradients zeros again, which costs what the rows are, and not what the variable is. */
   #clear(taken: readonly Rows[], program: Program): void {
-    for (const { index, columns, rows } of taken)
-      if (!program.takesRows(index)) this.#dense.get(index)?.put(rows, columns, null);
+    for (const { index, columns, rows } of taken) {
+      if (program.takesRows(index)) continue;
+      try {
+        this.#dense.get(index)?.put(rows, columns, null);
+      } catch {
+        this.#forget(index); // a GPU has failed, after a step that has happened: the next one gets new zeros
+      }
+    }
+  }
+
+  #forget(index: number): void {
+    this.#dense.get(index)?.memory.release();
+    this.#dense.delete(index);
   }
 
   /** Gives all memory back. */

@@ -169,6 +169,7 @@ struct Handle {
     idle(env);
     try {
       plan->bind(arrays);
+      for (Array& array : arrays) array.memory.reset();  // the plan's, until it has been enqueued
     } catch (const BindError& error) {
       if (error.kind == BindError::kType) fail(Napi::TypeError::New(env, error.message), "ERR_OPT_ARRAY_TYPE");
       fail(Napi::RangeError::New(env, error.message), error.kind == BindError::kAlias ? "ERR_OPT_ALIAS" : "ERR_OPT_LENGTH");
