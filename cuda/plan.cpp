@@ -99,17 +99,20 @@ class DevicePlan : public Plan {
     arrays_ = arrays;
   }
 
-  void begin() override {
+  void begin() override { start(true); }
+
+  void start(bool ends) {
     if (half_)
       throw Error("ERR_OPT_POISONED", "a step was broken off half done on cuda:" + std::to_string(device_) +
                                           ": go on from the last checkpoint, with a new optimizer");
     select(device_);
     bring();
-    const size_t slot = fillRecord();
+    const bool marked = ends || !isFew();  // whether anybody waits for the step
+    const size_t slot = marked ? fillRecord() : 0;
     clipped_ = clips();
     const Stream stream = streamOf(device_);
     if (!replay(stream, slot)) enqueue(stream, slot);
-    passed(stream, slot);
+    if (marked) passed(stream, slot);
     letGo();
   }
 
@@ -123,7 +126,7 @@ class DevicePlan : public Plan {
   }
 
   double run() override {
-    begin();
+    start(false);
     return clipped_ ? kLater : -1;
   }
 
@@ -312,8 +315,21 @@ class DevicePlan : public Plan {
   T* at(size_t offset) const {
     return reinterpret_cast<T*>(static_cast<char*>(block_->data) + offset);
   }
+  bool isFew() const { return given_.empty() && passes_.size() + descents_ <= kFew && !captures_; }
   Record record() const {
-    return {at<Control>(record_), at<Given>(record_ + (passes_.size() + descents_) * sizeof(Control))};
+    Record record = {at<Control>(record_), at<Given>(record_ + (passes_.size() + descents_) * sizeof(Control)), {}};
+    if (!isFew()) return record;
+    record.controls = nullptr;
+    fillControls(record.few);
+    return record;
+  }
+  // The controls of the passes, and those of what descends. Returns where they end.
+  Control* fillControls(Control* to) const {
+    const Control* from = static_cast<const Control*>(control_->data);
+    to = std::copy_n(from, passes_.size(), to);
+    for (size_t i = 0; i < passes_.size(); ++i)
+      if (passes_[i].directed()) *to++ = descentControl(from[i]);
+    return to;
   }
   const Target* targets(const Unit& unit) const { return at<Target>(targets_) + unit.first; }
   const Tile* tiles(const Unit& unit) const { return at<Tile>(tiles_) + unit.firstTile; }
@@ -356,17 +372,13 @@ class DevicePlan : public Plan {
     if (next_ >= kRing) kCalls.eventSynchronize.must(events_[slot]);
     ++next_;
     char* to = static_cast<char*>(ring_->data()) + slot * recordBytes_;
-    const Control* from = static_cast<const Control*>(control_->data);
-    std::memcpy(to, from, passes_.size() * sizeof(Control));
-    Control* descent = reinterpret_cast<Control*>(to) + passes_.size();
-    for (size_t i = 0; i < passes_.size(); ++i)
-      if (passes_[i].directed()) *descent++ = descentControl(from[i]);
-    if (!given_.empty()) std::memcpy(descent, given_.data(), given_.size() * sizeof(Given));
+    Control* const end = fillControls(reinterpret_cast<Control*>(to));
+    if (!given_.empty()) std::memcpy(end, given_.data(), given_.size() * sizeof(Given));
     return slot;
   }
 
   void sendRecord(Stream stream, size_t slot) {
-    if (recordBytes_ == 0) return;
+    if (recordBytes_ == 0 || isFew()) return;
     kCalls.memcpyAsync.must(at<void>(record_), static_cast<char*>(ring_->data()) + slot * recordBytes_, recordBytes_, kToDevice, stream);
     ring_->begun();
   }
