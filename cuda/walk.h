@@ -520,10 +520,10 @@ struct Clip {
         double sum = *total;
         for (uint32_t i = 0; i < some; ++i) sum = sum + shares[i];
         *total = sum;
-        *a.norm = squareRoot(sum);
       });
     }
     group.each([&](unsigned thread) {
+      if (thread == 0) *a.norm = squareRoot(*total);
       const Control& c = a.record.list()[a.passes.update];
       for (uint32_t i = thread; i < a.count; i += kThreads) {
         const Target& s = a.targets[i];

@@ -84,7 +84,8 @@ struct ClipArguments {
   uint32_t largeCount;
   Passes passes;          // those of the first unit, whose clipping is that of all
   const double* partials;
-  double *squares, *norm;
+  double *squares;
+  double* norm;  // of the host
   uint32_t variables;
   Factor* factors;
 };
