@@ -22,7 +22,7 @@ struct RowMeans {
     if (isAbsent(a.record, *a.target)) return;
     group.each([&](unsigned thread) {
       const Flushing<T> flushing;
-      const auto k = scalarsOf<Adafactor, T>(a.record.controls[a.control]);
+      const auto k = scalarsOf<Adafactor, T>(a.record.list()[a.control]);
       double* lanes = group.shared + thread / kWarp * kLanes;
       for (unsigned lane = thread % kWarp; lane < unsigned(kLanes); lane += kWarp) {
         double sum = 0;
@@ -41,7 +41,7 @@ struct RowMeans {
       const Flushing<T> flushing;
       if (thread % kWarp != 0 || rowOf(thread) >= rows) return;
       T& r = static_cast<T*>(a.r)[rowOf(thread)];
-      r = meanOf(scalarsOf<Adafactor, T>(a.record.controls[a.control]), r, group.shared[thread / kWarp * kLanes], columns);
+      r = meanOf(scalarsOf<Adafactor, T>(a.record.list()[a.control]), r, group.shared[thread / kWarp * kLanes], columns);
     });
   }
 };
@@ -61,7 +61,7 @@ struct BandSums {
       const Flushing<T> flushing;
       const size_t i = size_t(group.block) * kThreads + thread;
       if (i >= count) return;
-      const T epsilon = scalarsOf<Adafactor, T>(a.record.controls[a.control]).epsilon_1;
+      const T epsilon = scalarsOf<Adafactor, T>(a.record.list()[a.control]).epsilon_1;
       const size_t column = i % columns, matrix = i / columns / bands, first = i / columns % bands * kBand;
       const T* g = static_cast<const T*>(a.direction) + matrix * rows * columns + column;
       double sum = 0;
@@ -93,7 +93,7 @@ struct ColumnMeans {
       const size_t column = i % columns, matrix = i / columns;
       T& c = static_cast<T*>(a.c)[i];
       const double sum = pairwise(a.bands + matrix * bands * columns + column, bands, columns);
-      c = meanOf(scalarsOf<Adafactor, T>(a.record.controls[a.control]), c, sum, rows);
+      c = meanOf(scalarsOf<Adafactor, T>(a.record.list()[a.control]), c, sum, rows);
       if (column != 0) return;
       const T* r = static_cast<const T*>(a.r) + matrix * rows;
       double all = 0;
@@ -174,7 +174,7 @@ struct Product {
     const size_t across = (a.right.lines + kSide - 1) / kSide;
     const size_t row = group.block / across * kSide, column = group.block % across * kSide;
     if (a.symmetric != 0 && column > row) return;
-    const Control& c = a.record.controls[a.control];
+    const Control& c = a.record.list()[a.control];
     const T scale = a.scale == kNone ? T(1) : T(c.scalars[a.scale]);
     typename Group::template Each<Own> each;
     group.each([&](unsigned thread) {

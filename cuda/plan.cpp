@@ -99,17 +99,20 @@ class DevicePlan : public Plan {
     arrays_ = arrays;
   }
 
-  void begin() override {
+  void begin() override { start(true); }
+
+  void start(bool ends) {
     if (half_)
       throw Error("ERR_OPT_POISONED", "a step was broken off half done on cuda:" + std::to_string(device_) +
                                           ": go on from the last checkpoint, with a new optimizer");
     select(device_);
     bring();
-    const size_t slot = fillRecord();
     clipped_ = clips();
+    const bool marked = ends || clipped_ || !isFew();  // whether anybody waits for the step
+    const size_t slot = marked ? fillRecord() : 0;
     const Stream stream = streamOf(device_);
     if (!replay(stream, slot)) enqueue(stream, slot);
-    passed(stream, slot);
+    if (marked) passed(stream, slot);
     letGo();
   }
 
@@ -118,19 +121,21 @@ class DevicePlan : public Plan {
     if (kCalls.setDevice(device_) != kSuccess || kCalls.eventSynchronize(events_[last_]) != kSuccess) {
       kCalls.getLastError();
       settle(streamOf(device_));
+      return clipped_ ? kLater - double(last_) : -1;
     }
-    return clipped_ ? kLater : -1;
+    return clipped_ ? *normAt(last_) : -1;
   }
 
   double run() override {
-    begin();
-    return clipped_ ? kLater : -1;
+    start(false);
+    return clipped_ ? kLater - double(last_) : -1;
   }
 
-  double norm() override {
-    double norm = -1;
-    if (clipped_) answer(norm_, &norm, sizeof(norm));
-    return norm;
+  // Nothing but the event and the norm of that step is looked at: a later one may be running.
+  double norm(size_t i) override {
+    select(device_);
+    kCalls.eventSynchronize.must(events_[i % kRing]);
+    return *normAt(i % kRing);
   }
 
   bool finite() override {
@@ -291,11 +296,10 @@ class DevicePlan : public Plan {
     ofDirections_ = layout.add(descents_ > 0 ? blocks_ * sizeof(double) : 0);
     squares_ = layout.add(variables_ * sizeof(double));
     directionSquares_ = layout.add(targetList_.size() * sizeof(double));
-    norm_ = layout.add(sizeof(double));
     others_ = layout.add(sizeof(uint32_t));
     work_ = layout.add(workspace_);
     block_ = allocate(device_, layout.bytes());
-    ring_ = std::make_unique<Pinned>(device_, std::max<size_t>(recordBytes_, 1) * kRing);
+    ring_ = std::make_unique<Pinned>(device_, (recordBytes_ + sizeof(double)) * kRing);
     std::vector<char> all(tables);
     const auto put = [&](size_t at, const auto& list) {
       if (!list.empty()) std::memcpy(all.data() + at, list.data(), list.size() * sizeof(list[0]));
@@ -312,8 +316,25 @@ class DevicePlan : public Plan {
   T* at(size_t offset) const {
     return reinterpret_cast<T*>(static_cast<char*>(block_->data) + offset);
   }
+  bool isFew() const { return given_.empty() && passes_.size() + descents_ <= kFew && !captures_; }
   Record record() const {
-    return {at<Control>(record_), at<Given>(record_ + (passes_.size() + descents_) * sizeof(Control))};
+    Record record = {at<Control>(record_), at<Given>(record_ + (passes_.size() + descents_) * sizeof(Control)), {}};
+    if (!isFew()) return record;
+    record.controls = nullptr;
+    fillControls(record.few);
+    return record;
+  }
+  // The controls of the passes, and those of what descends. Returns where they end.
+  Control* fillControls(Control* to) const {
+    const Control* from = static_cast<const Control*>(control_->data);
+    to = std::copy_n(from, passes_.size(), to);
+    for (size_t i = 0; i < passes_.size(); ++i)
+      if (passes_[i].directed()) *to++ = descentControl(from[i]);
+    return to;
+  }
+  // Of the host, after the records: the device writes it there.
+  double* normAt(size_t slot) const {
+    return reinterpret_cast<double*>(static_cast<char*>(ring_->data()) + recordBytes_ * kRing) + slot;
   }
   const Target* targets(const Unit& unit) const { return at<Target>(targets_) + unit.first; }
   const Tile* tiles(const Unit& unit) const { return at<Tile>(tiles_) + unit.firstTile; }
@@ -356,17 +377,13 @@ class DevicePlan : public Plan {
     if (next_ >= kRing) kCalls.eventSynchronize.must(events_[slot]);
     ++next_;
     char* to = static_cast<char*>(ring_->data()) + slot * recordBytes_;
-    const Control* from = static_cast<const Control*>(control_->data);
-    std::memcpy(to, from, passes_.size() * sizeof(Control));
-    Control* descent = reinterpret_cast<Control*>(to) + passes_.size();
-    for (size_t i = 0; i < passes_.size(); ++i)
-      if (passes_[i].directed()) *descent++ = descentControl(from[i]);
-    if (!given_.empty()) std::memcpy(descent, given_.data(), given_.size() * sizeof(Given));
+    Control* const end = fillControls(reinterpret_cast<Control*>(to));
+    if (!given_.empty()) std::memcpy(end, given_.data(), given_.size() * sizeof(Given));
     return slot;
   }
 
   void sendRecord(Stream stream, size_t slot) {
-    if (recordBytes_ == 0) return;
+    if (recordBytes_ == 0 || isFew()) return;
     kCalls.memcpyAsync.must(at<void>(record_), static_cast<char*>(ring_->data()) + slot * recordBytes_, recordBytes_, kToDevice, stream);
     ring_->begun();
   }
@@ -395,7 +412,7 @@ class DevicePlan : public Plan {
 
   void enqueue(Stream stream, size_t slot) {
     sendRecord(stream, slot);
-    if (clipped_) clip(stream);
+    if (clipped_) clip(stream, slot);
     for (const Unit& unit : units_) step(stream, unit);
     half_ = false;
   }
@@ -406,7 +423,7 @@ class DevicePlan : public Plan {
     half_ = true;
   }
 
-  void clip(Stream stream) {
+  void clip(Stream stream, size_t slot) {
     uint32_t count = 0;
     for (const Unit& unit : units_) {
       count = std::max(count, uint32_t(unit.first + unit.count));
@@ -417,8 +434,9 @@ class DevicePlan : public Plan {
       (this->*start)(stream, "norms", kKernels.squares, blocksFor(unit.blockTiles), &arguments);
     }
     const ClipArguments arguments = {record(), at<Target>(targets_), count, at<uint32_t>(largeList_), uint32_t(large_.size()),
-                                     units_[0].passes, at<double>(sums_), at<double>(squares_), at<double>(norm_),
+                                     units_[0].passes, at<double>(sums_), at<double>(squares_), normAt(slot),
                                      uint32_t(variables_), at<Factor>(factors_)};
+    ring_->begun();
     launch(stream, "clip", kKernels.clip, 1, &arguments);
   }
   void reading(Stream stream, const char* name, const void* kernel, size_t blocks, const void* arguments) {
@@ -566,7 +584,7 @@ class DevicePlan : public Plan {
   size_t blocks_ = 0, descents_ = 0, attached_ = 0, workspace_ = 0, recordBytes_ = 0;
   // Where the tables are in the block.
   size_t targets_ = 0, tiles_ = 0, largeList_ = 0, shapes_ = 0, record_ = 0, factors_ = 0, sums_ = 0, ofDirections_ = 0,
-         squares_ = 0, directionSquares_ = 0, norm_ = 0, others_ = 0, work_ = 0;
+         squares_ = 0, directionSquares_ = 0, others_ = 0, work_ = 0;
   SharedMemory block_;
   std::unique_ptr<Pinned> ring_;
   Event events_[kRing] = {};

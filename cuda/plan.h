@@ -1,5 +1,6 @@
-// A plan on a device. A step is one copy of what has changed and one launch for every rule; clipping by norm adds two, a rule that
-// assigns directions two for each, and what goes through matrices a few for each of those. Nothing of it waits.
+// A plan on a device. A step is one launch for every rule, after one copy of what has changed where that is too much to travel with
+// the launch (work.h); clipping by norm adds two, a rule that assigns directions two for each, and what goes through matrices a few
+// for each of those. Nothing of it waits.
 #pragma once
 #include "../native/plan.h"
 

@@ -68,7 +68,7 @@ RULE void loadGradients(const Given& from, size_t begin, size_t length, Pack<T, 
   load(from.g, begin, length, to);
 }
 
-RULE bool runs(const Record& r, uint32_t pass) { return pass != kNone && r.controls[pass].active != 0; }
+RULE bool runs(const Record& r, uint32_t pass) { return pass != kNone && r.list()[pass].active != 0; }
 RULE bool isAbsent(const Record& r, const Target& s) { return s.needs != kNone && r.given[s.needs].absent != 0; }
 RULE Given gradientsOf(const Record& r, const Target& s) {
   return s.late == kNone ? Given{s.g, kPlain, 0} : r.given[s.late];
@@ -156,8 +156,8 @@ struct Step {
   RULE static Plan planOf(const Arguments& a, const Target& s, size_t begin) {
     const Record& r = a.record;
     const bool absent = isAbsent(r, s);
-    const Control& c = r.controls[a.passes.update];
-    const auto scalar = [&](uint32_t pass, int i) { return pass == kNone ? T(1) : T(r.controls[pass].scalars[i]); };
+    const Control& c = r.list()[a.passes.update];
+    const auto scalar = [&](uint32_t pass, int i) { return pass == kNone ? T(1) : T(r.list()[pass].scalars[i]); };
     const bool accumulates = !absent && a.accumulated == 0 && s.accumulator != nullptr && runs(r, a.passes.accumulate);
     const Factor neutral = {1, 1};
     Plan plan = {accumulates,
@@ -175,7 +175,7 @@ struct Step {
                  {scalar(a.passes.average, 0), scalar(a.passes.average, 1)},
                  scalarsOf<Rule, T>(c),
                  {}};
-    if (accumulates) plan.accumulated = Prepared<T>(r.controls[a.passes.accumulate], neutral);
+    if (accumulates) plan.accumulated = Prepared<T>(r.list()[a.passes.accumulate], neutral);
     else if (s.accumulator != nullptr && a.passes.accumulate != kNone) plan.given = {s.accumulator, kPlain, 0};
     plan.noise.first = uint32_t(begin);
     if constexpr (kSlots != kPlainSlots)
@@ -377,10 +377,10 @@ struct SumOfSquares {
     const Record& r = a.record;
     const Factor neutral = {1, 1};
     const bool accumulates = s.accumulator != nullptr && runs(r, a.passes.accumulate);
-    const T unscale = T(r.controls[a.passes.update].unscale);
-    const bool unscales = r.controls[a.passes.update].unscale != 1;
-    const Prepared<T> prepared = accumulates ? Prepared<T>(r.controls[a.passes.accumulate], neutral) : Prepared<T>();
-    const Accumulate::Scalars<T> k = {accumulates ? T(r.controls[a.passes.accumulate].scalars[0]) : T(1)};
+    const T unscale = T(r.list()[a.passes.update].unscale);
+    const bool unscales = r.list()[a.passes.update].unscale != 1;
+    const Prepared<T> prepared = accumulates ? Prepared<T>(r.list()[a.passes.accumulate], neutral) : Prepared<T>();
+    const Accumulate::Scalars<T> k = {accumulates ? T(r.list()[a.passes.accumulate].scalars[0]) : T(1)};
     const Given given = s.accumulator != nullptr && !accumulates ? Given{s.accumulator, kPlain, 0} : gradientsOf(r, s);
     double sums[S::sums] = {};
     const auto plus = [&](int lot, uint32_t left, const Pack<T, S::pack>& g) {
@@ -520,11 +520,11 @@ struct Clip {
         double sum = *total;
         for (uint32_t i = 0; i < some; ++i) sum = sum + shares[i];
         *total = sum;
-        *a.norm = squareRoot(sum);
       });
     }
     group.each([&](unsigned thread) {
-      const Control& c = a.record.controls[a.passes.update];
+      if (thread == 0) *a.norm = squareRoot(*total);
+      const Control& c = a.record.list()[a.passes.update];
       for (uint32_t i = thread; i < a.count; i += kThreads) {
         const Target& s = a.targets[i];
         a.factors[s.factor] = s.wide != 0 ? factorOf<double>(c, a.squares[s.variable], *total) : factorOf<float>(c, a.squares[s.variable], *total);
@@ -541,7 +541,7 @@ struct Steer {
   template <class T>
   RULE static Factor factorOf(const Arguments& a, const Target& s, const Shape& shape, double square, double ofDirection) {
     const Flushing<T> flushing;
-    const Control& c = a.record.controls[a.control];
+    const Control& c = a.record.list()[a.control];
     if (a.whole == kTrustRatio) return trustLength(scalarsOf<Lamb, T>(c), square, ofDirection);
     if (a.whole == kOrthogonal) return orthogonalLength(scalarsOf<Muon, T>(c), shape);
     return relativeLength(scalarsOf<Adafactor, T>(c), s.length, square, ofDirection);

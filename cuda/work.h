@@ -21,10 +21,15 @@ struct Given {
   uint32_t storage, absent;
 };
 
-// What changes from step to step: the controls of the passes, and what the caller has brought.
+// What changes from step to step: the controls of the passes, and what the caller has brought. Few controls, and nothing brought,
+// travel with the launch: a copy would take as long as all else that a small step needs.
+constexpr size_t kFew = 4;
 struct Record {
-  const Control* controls;
+  const Control* controls;  // null: they are in `few`
   const Given* given;
+  Control few[kFew];
+
+  RULE const Control* list() const { return controls != nullptr ? controls : few; }
 };
 
 // One variable of a unit: a pass that updates, with those around it that touch the same elements.
@@ -79,7 +84,8 @@ struct ClipArguments {
   uint32_t largeCount;
   Passes passes;          // those of the first unit, whose clipping is that of all
   const double* partials;
-  double *squares, *norm;
+  double *squares;
+  double* norm;  // of the host
   uint32_t variables;
   Factor* factors;
 };

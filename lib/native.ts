@@ -70,11 +70,11 @@ type Done = (result: number, error?: Error) => void;
 export interface Plan {
   /**
    * Runs the active passes; returns the L2 norm of the clipped gradients, negative if no norm was asked for. On a GPU it returns
-   * when the work is enqueued, and -2 for a norm that `norm` waits for.
+   * when the work is enqueued, and -2 - i for a norm that `norm(i)` waits for.
    */
   run(arrays?: Arrays): number;
-  /** The L2 norm of the last run. */
-  norm(): number;
+  /** The L2 norm of a run, also while the next one runs. */
+  norm(i: number): number;
   /** `run` off the event loop. `held` are the memories that the arrays lie in; `done` gets the norm, or an error behind it. */
   runAsync(arrays: Arrays, held: readonly Memory[], done: Done): void;
   /** Throws where `run` would, and does nothing. */

@@ -192,7 +192,7 @@ export class Program {
   }
 
   #norm(norm: number): Norm {
-    return norm === kLater ? () => this.#plan.norm() : normOf(norm);
+    return norm <= kLater ? () => this.#plan.norm(kLater - norm) : normOf(norm);
   }
 
   /** Throws where `run` would, and does nothing. */
@@ -252,5 +252,5 @@ const withoutNeeds = (spec: PassSpec): PassSpec => ({
   tensors: spec.tensors.map((tensor) => ({ ...tensor, needs: null })),
 });
 
-const kLater = -2; // a norm that a GPU has not computed yet
+const kLater = -2; // and below: a norm that a GPU has not computed yet
 const normOf = (norm: number): number | null => (norm < 0 ? null : norm);

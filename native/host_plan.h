@@ -21,7 +21,7 @@ class HostPlan : public Plan {
   void begin() override {}
   double end() override;
   double run() override { return end(); }
-  double norm() override { return norm_; }
+  double norm(size_t) override { return norm_; }
   bool finite() override;
   void cancel() override { cancelled_.store(true, std::memory_order_relaxed); }
 

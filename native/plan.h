@@ -79,9 +79,9 @@ class Plan {
   // Ends it, on whatever thread. Returns the L2 norm of all clipped gradients together, or a negative number if no norm was asked
   // for.
   virtual double end() = 0;
-  // Both; a device does not wait. kLater: `norm` waits for the norm.
+  // Both; a device does not wait. kLater - i: `norm(i)` waits for the norm, also while a later step runs.
   virtual double run() = 0;
-  virtual double norm() = 0;
+  virtual double norm(size_t i) = 0;
   // Whether every gradient of the caller's, as it was given, is finite. Writes nothing.
   virtual bool finite() = 0;
   // Makes a running plan stop soon, half done: only for an environment that is going away.

@@ -185,10 +185,13 @@ Napi::Value run(const Shared& handle, const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), withCuda(info.Env(), [&] { return handle->plan->run(); }));
 }
 
-// norm(): of the last run; waits for it.
+// norm(i): of the run that gave kLater - i; waits for it.
 Napi::Value norm(const Shared& handle, const Napi::CallbackInfo& info) {
-  Plan& plan = handle->idle(info.Env());
-  return Napi::Number::New(info.Env(), withCuda(info.Env(), [&] { return plan.norm(); }));
+  if (!handle->onDevice) handle->idle(info.Env());
+  const std::shared_ptr<Plan> plan = handle->plan;
+  if (!plan) fail(Napi::Error::New(info.Env(), "this plan has been disposed of"), "ERR_OPT_DISPOSED");
+  const size_t i = size_t(whole(info[0], kMaxArrays));
+  return Napi::Number::New(info.Env(), withCuda(info.Env(), [&] { return plan->norm(i); }));
 }
 
 // bind(arrays): throws where run would.
