@@ -58,7 +58,7 @@ struct Calls {
   Call<void*, const void*, size_t, CopyKind, Stream> memcpyAsync;
   Call<void*, int, size_t, Stream> memsetAsync;
   Call<Stream*> streamCreate;
-  Call<Stream> streamSynchronize;
+  Call<Stream> streamSynchronize, streamDestroy;
   Call<Stream, Event> streamWaitEvent;
   Call<Event*, bool> eventCreate;  // whether it measures time
   Call<Event, Stream> eventRecord;

@@ -79,11 +79,12 @@ const Calls kCalls{
     // Ordered with the legacy default stream, on which a caller that knows nothing of streams works.
     {"cudaStreamCreate", [](Stream* to) -> Status { return create<cudaStream_t>(to, cudaStreamCreate); }},
     {"cudaStreamSynchronize", [](Stream stream) -> Status { return cudaStreamSynchronize(streamOf(stream)); }},
+    {"cudaStreamDestroy", [](Stream stream) -> Status { return cudaStreamDestroy(streamOf(stream)); }},
     {"cudaStreamWaitEvent",
      [](Stream stream, Event event) -> Status { return cudaStreamWaitEvent(streamOf(stream), eventOf(event), 0); }},
     {"cudaEventCreate",
      [](Event* to, bool timed) -> Status {
-       const unsigned flags = timed ? cudaEventDefault : cudaEventDisableTiming;
+       const unsigned flags = timed ? cudaEventDefault : cudaEventDisableTiming | cudaEventBlockingSync;  // a wait keeps no core busy
        return create<cudaEvent_t>(to, [flags](cudaEvent_t* event) { return cudaEventCreateWithFlags(event, flags); });
      }},
     {"cudaEventRecord", [](Event event, Stream stream) -> Status { return cudaEventRecord(eventOf(event), streamOf(stream)); }},

@@ -133,7 +133,7 @@ void fail(const char* name, Status status) {
     poison(text);
     failPoisoned();
   }
-  if (status == kOutOfMemory) throw Error("ERR_OPT_OOM", "out of GPU memory: " + text, status);
+  if (status == kOutOfMemory) throw Error("ERR_OPT_OOM", "out of memory: " + text, status);
   throw Error("ERR_OPT_CUDA", text, status);
 }
 

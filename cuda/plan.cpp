@@ -81,6 +81,7 @@ class DevicePlan : public Plan {
       if (event != nullptr) kCalls.eventDestroy(event);
     for (const auto& [key, graph] : graphs_)
       if (graph != nullptr) kCalls.graphExecDestroy(graph);
+    if (capturing_ != nullptr) kCalls.streamDestroy(capturing_);
   }
 
   void bind(const std::vector<Array>& arrays) override {
@@ -532,8 +533,10 @@ class DevicePlan : public Plan {
     if (!captures_ || !simple || passes_.size() > 32) return false;
     uint64_t key = slot;
     for (size_t i = 0; i < passes_.size(); ++i) key |= uint64_t(isActive(uint32_t(i))) << (i + 8);
-    auto found = graphs_.find(key);
-    if (found == graphs_.end()) found = graphs_.emplace(key, capture(slot)).first;
+    // The first time it runs as it is, so that no kernel is loaded in the middle of a capture.
+    const auto [found, isNew] = graphs_.emplace(key, nullptr);
+    if (isNew) return false;
+    if (found->second == nullptr) found->second = capture(slot);
     kCalls.graphLaunch.must(found->second, stream);
     return true;
   }

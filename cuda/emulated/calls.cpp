@@ -138,6 +138,7 @@ const Calls kCalls = {
     {"cudaMemsetAsync", [](void* to, int value, size_t bytes, Stream) { return std::memset(to, value, bytes), kSuccess; }},
     {"cudaStreamCreate", [](Stream* stream) { return *stream = new char, kSuccess; }},
     {"cudaStreamSynchronize", [](Stream) { return kSuccess; }},
+    {"cudaStreamDestroy", [](Stream stream) { return delete static_cast<char*>(stream), kSuccess; }},
     {"cudaStreamWaitEvent", [](Stream, Event) { return kSuccess; }},
     {"cudaEventCreate", [](Event* event, bool) { return *event = new Moment, kSuccess; }},
     {"cudaEventRecord", [](Event event, Stream) { return static_cast<Moment*>(event)->at = Clock::now(), kSuccess; }},

@@ -47,6 +47,7 @@ class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
  public:
   static Napi::Function define(Napi::Env env);
   explicit MemoryHandle(const Napi::CallbackInfo& info);
+  ~MemoryHandle() override;
   // The memory behind a handle; throws for anything else and after release().
   static SharedMemory from(const Napi::Value& value);
   static bool is(napi_env env, napi_value value);
@@ -60,6 +61,7 @@ class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
 
   SharedMemory memory_;
   Napi::Reference<Napi::ArrayBuffer> buffer_;
+  size_t reported_ = 0;  // bytes of a device that the garbage collector has been told of
 };
 
 // newPlan(backend index, passes, number of variables, memory of the controls): { bind, run, runAsync, finite, finiteAsync, release }.

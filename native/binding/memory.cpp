@@ -1,5 +1,6 @@
 #include <cmath>
 #include <new>
+#include <utility>
 
 #include "binding.h"
 
@@ -48,8 +49,10 @@ MemoryHandle::MemoryHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     fail(Napi::RangeError::New(info.Env(), "Memory expects an offset below 4096"), "ERR_OPT_CONFIG_RANGE");
   const int device = info[2].IsNumber() ? info[2].As<Napi::Number>().Int32Value() : -1;
   try {
-    if (info[0].IsNumber() && device >= 0) memory_ = withCuda(info.Env(), [&] { return cuda::allocate(device, size_t(bytes)); });
-    else memory_ = std::make_shared<Memory>(size_t(bytes), size_t(offset));
+    if (device >= 0) {
+      memory_ = withCuda(info.Env(), [&] { return cuda::allocate(device, size_t(bytes)); });
+      report(info.Env(), int64_t(reported_ = size_t(bytes)));  // what has no ArrayBuffer weighs nothing otherwise
+    } else memory_ = std::make_shared<Memory>(size_t(bytes), size_t(offset));
   } catch (const std::bad_alloc&) {
     fail(Napi::RangeError::New(info.Env(), "out of memory: " + std::to_string(size_t(bytes)) + " bytes could not be allocated"),
          "ERR_OPT_OOM");
@@ -91,7 +94,12 @@ Napi::Value MemoryHandle::address(const Napi::CallbackInfo& info) {
   return Napi::BigInt::New(info.Env(), uint64_t(reinterpret_cast<uintptr_t>(from(info.This())->data)));
 }
 
-void MemoryHandle::release(const Napi::CallbackInfo&) {
+MemoryHandle::~MemoryHandle() {
+  if (reported_ > 0) report(Env(), -int64_t(reported_));
+}
+
+void MemoryHandle::release(const Napi::CallbackInfo& info) {
+  if (reported_ > 0) report(info.Env(), -int64_t(std::exchange(reported_, 0)));
   if (!buffer_.IsEmpty() && !buffer_.Value().IsEmpty() && !buffer_.Value().IsDetached()) buffer_.Value().Detach();
   buffer_.Reset();
   memory_.reset();
