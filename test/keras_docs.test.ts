@@ -1,6 +1,9 @@
 // docs/keras.md and docs/keras-tests.md name tests and defaults: they are there, and they are true. A link into test/ has a
 // test's title as its text, in which "..." stands for any text.
-import { existsSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { assert } from 'chai';
@@ -30,20 +33,30 @@ const links = (text: string) =>
 const patternOf = (title: string): RegExp =>
   new RegExp(`^${title.split('...').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.*')}$`); // prettier-ignore
 
-/** Titles by file, with and without those of the suites around them, of all test files: mocha has read every one before it runs the first. */
-function titlesOf(test: Mocha.Runnable | undefined): Map<string, string[]> {
-  let suite = test?.parent;
-  while (suite?.parent) suite = suite.parent;
-  const titles = new Map<string, string[]>();
-  suite?.eachTest((each) => {
-    titles.set(each.file ?? '', [...(titles.get(each.file ?? '') ?? []), each.title, each.fullTitle()]);
-  });
-  return titles;
+interface Listed {
+  readonly tests: readonly { readonly file: string; readonly title: string; readonly fullTitle: string }[];
+}
+
+/** Titles by file, with and without those of the suites around them, of all test files, which are read and not run. */
+function allTitles(): Map<string, string[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'titles-'));
+  try {
+    const output = join(folder, 'titles.json');
+    const mocha = here('../node_modules/mocha/bin/mocha.js');
+    const options = ['--dry-run', '--no-parallel', '--reporter', 'json', '--reporter-option', `output=${output}`];
+    execFileSync(process.execPath, [mocha, ...options], { cwd: here('..'), stdio: ['ignore', 'ignore', 'pipe'] });
+    const titles = new Map<string, string[]>();
+    for (const { file, title, fullTitle } of (JSON.parse(readFileSync(output, 'utf8')) as Listed).tests)
+      titles.set(file, [...(titles.get(file) ?? []), title, fullTitle]);
+    return titles;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 describe('the pages about Keras', () => {
-  it('name tests that exist', function () {
-    const titles = titlesOf(this.test);
+  it('name tests that exist', () => {
+    const titles = allTitles();
     const named = pages.flatMap(links);
     assert.lengthOf(named, pages.join().split('](../test/').length - 1, 'links that are read');
     assert.isAbove(named.length, 80);
