@@ -1,4 +1,5 @@
 // A build without CUDA: says so wherever a GPU is asked for.
+#include "device.h"
 #include "plan.h"
 
 namespace cuda {
