@@ -1,4 +1,5 @@
-// Memory, streams and errors of devices: each call goes through the table (calls.h).
+// Memory, streams and errors of devices: each call goes through the table (calls.h). Over 200 lines: they share what is known of a
+// device.
 #include <algorithm>
 #include <array>
 #include <atomic>

@@ -1,4 +1,5 @@
 // The parts of a step that go through matrices: Adafactor's means, Muon's Newton-Schulz iteration; in the order of native/matrix/.
+// Over 200 lines: a body after the other.
 #pragma once
 #include "walk.h"
 

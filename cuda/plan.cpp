@@ -1,3 +1,4 @@
+// Over 200 lines: one class, whose tables, launches and answers belong together.
 #include "plan.h"
 
 #include <algorithm>
