@@ -17,7 +17,7 @@ stage 'finds a planted use after free' fails run 0 node --expose-gc test/lifecyc
 stage 'tests' run 0 node node_modules/mocha/bin/mocha.js --no-config --node-option import=tsx --node-option expose-gc \
   --reporter dot --timeout 600000 --grep '^(the compiled kernels|the package|a process|a worker|the addon)|that runs out' --invert 'test/*.test.ts'
 stage 'GPUs' run 0 node node_modules/mocha/bin/mocha.js --no-config --node-option import=tsx --node-option expose-gc \
-  --reporter dot --timeout 600000 --grep 'in a process|compiler|bundle' --invert 'test/cuda/*.test.ts'
+  --reporter dot --timeout 600000 --grep 'in a process|PTX' --invert 'test/cuda/*.test.ts'
 stage 'hostile calls' run 0 node --expose-gc --import tsx test/hostile.ts "${1:-200000}"
 stage 'killed workers' run 0 node --expose-gc test/lifecycle/kills.mjs 40
 stage 'leaks' run 1 node --expose-gc test/lifecycle/leaks.mjs

@@ -90,7 +90,7 @@ struct Recorded {
   struct Node {
     const Kernel* kernel;
     unsigned blocks;
-    char arguments[4096];
+    alignas(64) char arguments[4096];
     void* to;
     const void* from;
     size_t bytes;
