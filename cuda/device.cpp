@@ -103,7 +103,8 @@ class DeviceMemory : public Memory {
     if (!owned_) return;
     deviceAt(device).live.fetch_sub(bytes);
     if (isPoisoned() || data == nullptr) return;
-    if (kCalls.setDevice(device) != kSuccess || kCalls.free(data) != kSuccess) kCalls.getLastError();
+    const Status selected = kCalls.setDevice(device);
+    absorb(kCalls.free.name, selected == kSuccess ? kCalls.free(data) : selected);
   }
 
  private:
@@ -138,9 +139,15 @@ void fail(const char* name, Status status) {
   throw Error("ERR_OPT_CUDA", text, status);
 }
 
-void note(const char* name, Status status) {
+void absorb(const char* name, Status status) {
+  if (status == kSuccess) return;
   kCalls.getLastError();
-  if (isSticky(status)) fail(name, status);
+  if (isSticky(status)) poison(textOf(name, status));
+}
+
+void note(const char* name, Status status) {
+  absorb(name, status);
+  if (isPoisoned()) failPoisoned();
 }
 
 bool isPoisoned() { return health().poisoned.load(); }
@@ -322,13 +329,13 @@ Pinned::~Pinned() {
   }
   if (begun_) {
     const Stream stream = deviceAt(device_).stream.load();
-    block_->waiting = kCalls.eventRecord(block_->event, stream) == kSuccess;
+    const Status recorded = kCalls.eventRecord(block_->event, stream);
+    absorb(kCalls.eventRecord.name, recorded);
+    block_->waiting = recorded == kSuccess;
     if (!block_->waiting) {  // then it is waited for
-      kCalls.getLastError();
-      if (kCalls.streamSynchronize(stream) != kSuccess) {
-        kCalls.getLastError();
-        return;  // somebody else's error; the block may be in use for ever
-      }
+      const Status status = kCalls.streamSynchronize(stream);
+      absorb(kCalls.streamSynchronize.name, status);
+      if (status != kSuccess) return;  // the block may be in use for ever
     }
   }
   Device& d = deviceAt(device_);

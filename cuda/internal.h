@@ -12,7 +12,8 @@ void checkUsable(int device);
 // Makes a device that of the calling thread.
 void select(int device);
 bool isPoisoned();
-// Of a call whose failure changes nothing: throws only if it makes every GPU useless.
+// Of a call whose failure changes nothing, but that it may make every GPU useless: `note` throws then.
+void absorb(const char* name, Status status);
 void note(const char* name, Status status);
 
 // Starts a kernel. `name` is for errors that show up later.

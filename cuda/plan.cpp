@@ -120,9 +120,10 @@ class DevicePlan : public Plan {
 
   // The step has happened, whatever these calls say; only what makes the GPU useless is an error.
   double end() override {
-    if (kCalls.setDevice(device_) != kSuccess || kCalls.eventSynchronize(events_[last_]) != kSuccess) {
-      kCalls.getLastError();
-      settle(streamOf(device_));
+    const Status selected = kCalls.setDevice(device_);
+    const Status status = selected == kSuccess ? kCalls.eventSynchronize(events_[last_]) : selected;
+    if (status != kSuccess) {
+      settle(streamOf(device_), kCalls.eventSynchronize.name, status);
       return clipped_ ? kLater - double(last_) : -1;
     }
     return clipped_ ? *normAt(last_) : -1;
@@ -393,14 +394,14 @@ class DevicePlan : public Plan {
   // What was asked for is in the stream.
   void passed(Stream stream, size_t slot) {
     last_ = slot;
-    if (kCalls.eventRecord(events_[slot], stream) != kSuccess) settle(stream);
+    const Status status = kCalls.eventRecord(events_[slot], stream);
+    if (status != kSuccess) settle(stream, kCalls.eventRecord.name, status);
   }
 
-  // Waits for the stream, where an event cannot say how far it is.
-  static void settle(Stream stream) {
-    kCalls.getLastError();
-    const Status status = kCalls.streamSynchronize(stream);
-    if (status != kSuccess) note(kCalls.streamSynchronize.name, status);
+  // Waits for the stream, where an event cannot say how far it is; throws if it cannot get further.
+  static void settle(Stream stream, const char* name, Status status) {
+    note(name, status);
+    note(kCalls.streamSynchronize.name, kCalls.streamSynchronize(stream));
   }
 
   const Control& controlOf(size_t pass) const { return static_cast<const Control*>(control_->data)[pass]; }

@@ -1,6 +1,6 @@
 // One call to CUDA fails with an error that stays: argv [name, code]. Prints what came of each thing that was tried afterwards.
 import { addon } from '../../lib/native.ts';
-import { Nadam, Variable } from '../../lib/index.ts';
+import { LossScaleOptimizer, Nadam, SGD, Variable } from '../../lib/index.ts';
 
 const [name, code] = process.argv.slice(2);
 const found = [];
@@ -27,6 +27,9 @@ await attempt('the rest', async () => {
   await weights.read();
   optimizer.gradient_norm;
   other.dispose();
+  await weights.read(); // by when what has been freed or released is known to be lost
+  new LossScaleOptimizer({ inner_optimizer: new SGD() }).apply([new Float32Array(100)], [weights]);
+  await weights.read();
   new Nadam().build([new Variable(new Float32Array(9), { device: 'cuda' })]);
 });
 const hit = found[0][1] !== 'done';

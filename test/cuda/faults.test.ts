@@ -147,6 +147,7 @@ describe('a GPU whose calls fail', function () {
         execFileSync(process.execPath, ['--import', 'tsx', file, name, '700'], { encoding: 'utf8' }),
       ) as { found: [string, string, string?][]; host: boolean[] };
       assert.deepEqual(host, [true, true]);
+      assert.equal(found[0]?.[1], 'ERR_OPT_POISONED', 'the call is made, and its failure is said');
       for (const [what, code, message] of found) {
         if (what === 'dispose' || code === 'done') continue;
         assert.equal(code, 'ERR_OPT_POISONED', `${what}: ${message}`);
