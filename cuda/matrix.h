@@ -1,9 +1,20 @@
 // The parts of a step that go through matrices: Adafactor's means, Muon's Newton-Schulz iteration; in the order of native/matrix/.
 // Over 200 lines: a body after the other.
 #pragma once
+#include "../native/matrix/product.h"
 #include "walk.h"
 
 namespace cuda {
+
+// Calls of(i) for every i below count, by a thread for each.
+template <class T, class Group, class Of>
+RULE void forEach(Group& group, size_t count, const Of& of) {
+  group.each([&](unsigned thread) {
+    const Flushing<T> flushing;
+    const size_t i = size_t(group.block) * kThreads + thread;
+    if (i < count) of(i);
+  });
+}
 
 template <class T>
 RULE T meanOf(const Adafactor::Scalars<T>& k, T before, double sum, size_t count) {
@@ -58,10 +69,7 @@ struct BandSums {
     const size_t batch = a.shape.batch, rows = a.shape.rows, columns = a.shape.columns;
     const size_t bands = bandsOf(a.shape), count = batch * bands * columns;
     if (isAbsent(a.record, *a.target)) return;
-    group.each([&](unsigned thread) {
-      const Flushing<T> flushing;
-      const size_t i = size_t(group.block) * kThreads + thread;
-      if (i >= count) return;
+    forEach<T>(group, count, [&](size_t i) {
       const T epsilon = scalarsOf<Adafactor, T>(a.record.list()[a.control]).epsilon_1;
       const size_t column = i % columns, matrix = i / columns / bands, first = i / columns % bands * kBand;
       const T* g = static_cast<const T*>(a.direction) + matrix * rows * columns + column;
@@ -87,10 +95,7 @@ struct ColumnMeans {
     const size_t batch = a.shape.batch, rows = a.shape.rows, columns = a.shape.columns;
     const size_t bands = bandsOf(a.shape), count = batch * columns;
     if (isAbsent(a.record, *a.target)) return;
-    group.each([&](unsigned thread) {
-      const Flushing<T> flushing;
-      const size_t i = size_t(group.block) * kThreads + thread;
-      if (i >= count) return;
+    forEach<T>(group, count, [&](size_t i) {
       const size_t column = i % columns, matrix = i / columns;
       T& c = static_cast<T*>(a.c)[i];
       const double sum = pairwise(a.bands + matrix * bands * columns + column, bands, columns);
@@ -114,10 +119,7 @@ struct DivideByFactors {
     const size_t batch = a.shape.batch, rows = a.shape.rows, columns = a.shape.columns;
     const size_t count = batch * rows * columns;
     if (isAbsent(a.record, *a.target)) return;
-    group.each([&](unsigned thread) {
-      const Flushing<T> flushing;
-      const size_t i = size_t(group.block) * kThreads + thread;
-      if (i >= count) return;
+    forEach<T>(group, count, [&](size_t i) {
       const size_t row = i / columns, matrix = row / rows;
       const T scale = static_cast<const T*>(a.r)[row] / T(a.means[matrix]);
       T &v = static_cast<T*>(a.v)[i], &d = static_cast<T*>(a.direction)[i];
@@ -134,10 +136,7 @@ struct Normalize {
 
   template <class Group>
   RULE static void run(const Arguments& a, Group& group) {
-    group.each([&](unsigned thread) {
-      const Flushing<T> flushing;
-      const size_t i = size_t(group.block) * kThreads + thread;
-      if (i >= a.length) return;
+    forEach<T>(group, a.length, [&](size_t i) {
       const T norm = T(squareRoot(*a.squares)), divisor = norm + T(1e-7);
       T& x = static_cast<T*>(a.x)[i];
       x = x / divisor;
@@ -150,7 +149,7 @@ template <class T>
 struct Product {
   using Arguments = ProductArguments;
   static constexpr unsigned kOwn = 4, kAcross = kSide / kOwn;
-  static constexpr size_t kSlice = 16, kDepth = 256;  // k's that lie in shared memory; of a block of sums
+  static constexpr size_t kSlice = 16;  // k's that lie in shared memory; kDepth are a block of sums
   static constexpr size_t shared = 2 * kSide * kSlice * sizeof(T) / sizeof(double);
   static_assert(kAcross * kAcross == kThreads, "a thread for each part");
 

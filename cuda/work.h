@@ -1,5 +1,6 @@
 // Plain data that the kernels read: a step of a plan on a device. All but the record lies there since the plan was built.
 #pragma once
+#include "../native/matrix/lengths.h"
 #include "../native/reduce.h"
 #include "../native/work.h"
 
@@ -11,8 +12,6 @@ constexpr uint32_t kNone = ~0u;
 
 RULE size_t blocksOf(size_t length) { return (length + kBlock - 1) / kBlock; }  // of sums
 
-constexpr size_t kBand = 64;  // rows whose columns are added one after the other (native/matrix/adafactor.cpp)
-RULE size_t bandsOf(const Shape& shape) { return (shape.rows + kBand - 1) / kBand; }
 constexpr unsigned kSide = 64;  // rows and columns of a product that a block computes
 
 // Of an array that the caller brings to every step.

@@ -9,8 +9,6 @@
 
 namespace {
 
-constexpr size_t kBand = 64;  // rows whose columns are summed one after the other; bands are folded pairwise
-
 template <class T>
 constexpr Dtype kDtypeOf = sizeof(T) == sizeof(float) ? kFloat32 : kFloat64;
 
@@ -37,7 +35,6 @@ void each(const Directed& d, size_t count, const Work& work) {
   for (size_t i = 0; i < count; ++i) one(&context, i);
 }
 
-size_t bandsOf(const Shape& shape) { return (shape.rows + kBand - 1) / kBand; }
 size_t blocksOf(size_t length) { return (length + kBlock - 1) / kBlock; }
 
 template <class T>

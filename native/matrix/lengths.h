@@ -6,6 +6,9 @@
 #include "../rules/muon.h"
 #include "../work.h"
 
+constexpr size_t kBand = 64;  // rows whose columns Adafactor adds one after the other; bands are folded pairwise
+RULE size_t bandsOf(const Shape& shape) { return (shape.rows + kBand - 1) / kBand; }
+
 // Lamb's step length: the quotient of two norms (native/rules/lamb.h). Of the sums of squares of the variable, as the weight decay
 // leaves it, and of the direction.
 template <class T>
