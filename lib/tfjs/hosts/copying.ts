@@ -1,0 +1,50 @@
+// TensorFlow.js in WebAssembly or on libtensorflow: it does not see what is written into a tensor's memory (WebAssembly's matrix
+// product keeps a packed copy of its weights), so a step's result is assigned as a new tensor.
+import type { Variable } from '../../variable.ts';
+import { backendOf, show, type Backend, type Tensor, type TensorVariable } from '../tensorflow.ts';
+import { NativeHost } from './native.ts';
+
+abstract class CopyingHost extends NativeHost {
+  readonly #given = new WeakMap<Variable, object>(); // what TensorFlow.js was given last
+
+  take(from: TensorVariable, variable: Variable): void {
+    if (this.#given.get(variable) !== from.dataId) variable.assign(this.gradient(from));
+  }
+
+  give(variable: Variable, to: TensorVariable): void {
+    show(this.tf, to, this.shown(variable.value as Float32Array));
+    this.#given.set(variable, to.dataId);
+  }
+
+  abstract override gradient(tensor: Tensor): Float32Array;
+  /** The values as a new tensor may have them. */
+  protected abstract shown(values: Float32Array): Float32Array;
+}
+
+/** The backend as it is, which its type does not say. */
+type OnHeap = Backend & { typedArrayFromHeap(tensor: Tensor): Float32Array };
+
+/** WebAssembly's memory can be read in place. */
+export class WasmHost extends CopyingHost {
+  gradient(tensor: Tensor): Float32Array {
+    const backend = backendOf(this.tf, tensor);
+    if (!('typedArrayFromHeap' in backend)) return tensor.dataSync<'float32'>(); // left over from another backend
+    return (backend as OnHeap).typedArrayFromHeap(tensor);
+  }
+
+  protected shown(values: Float32Array): Float32Array {
+    return values; // it is copied to WebAssembly's memory at once
+  }
+}
+
+/** libtensorflow on the CPU. */
+export class TensorflowHost extends CopyingHost {
+  gradient(tensor: Tensor): Float32Array {
+    return tensor.dataSync<'float32'>();
+  }
+
+  /** A copy, which TensorFlow.js keeps until the tensor is first used. */
+  protected shown(values: Float32Array): Float32Array {
+    return values.slice();
+  }
+}
