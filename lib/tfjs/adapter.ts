@@ -26,12 +26,23 @@ export interface TfOptimizer<K extends Optimizer = Optimizer> extends TensorFlow
    * gets gradients for.
    */
   build(variables: readonly TensorVariable[]): void;
+  /**
+   * Keeps the weight decay away from some variables: those of `varList`, and those in whose name one of the regular expressions
+   * `varNames` is found. Replaces what was excluded before.
+   */
+  excludeFromWeightDecay(options: Excluded): void;
   /** With `use_ema`, puts the averages into the variables, for good. */
   finalizeVariableValues(): void;
   /** With `use_ema`, exchanges variables and averages; once more to have them back. */
   swapEmaWeights(): void;
   /** Runs what works on the variables of `keras`; TensorFlow.js sees what it writes there. */
   during<R>(part: () => R): R;
+}
+
+/** What the weight decay leaves out. */
+export interface Excluded {
+  readonly varList?: readonly TensorVariable[];
+  readonly varNames?: readonly string[];
 }
 
 const ours = new WeakSet<object>();
@@ -158,6 +169,11 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
       this.keras.build(trained.map(({ variable }) => variable));
       this.#host = host;
       this.#trained = new Map(trained.map((one) => [one.shown.name, one]));
+    }
+
+    excludeFromWeightDecay({ varList = [], varNames = [] }: Excluded): void {
+      const exact = varList.map(({ name }) => `^${name.replace(/[^\w/]/g, '\\$&')}$`);
+      this.keras.exclude_from_weight_decay({ var_names: [...varNames, ...exact] });
     }
 
     finalizeVariableValues(): void {

@@ -153,7 +153,7 @@ function make(tf: TensorFlow): Optimizers {
     name,
     (...args: unknown[]) => new (made[cls] as AnyClass)(optionsOf(name, names, args)),
   ]);
-  return { ...made, ...Object.fromEntries(functions), wrap, tape: tapeOf(tf) };
+  return { ...made, ...(Object.fromEntries(functions) as object), wrap, tape: tapeOf(tf) } as unknown as Optimizers;
 }
 
 /** Registers a class, also under Keras's name where TensorFlow.js does not have that: models that Python saved have it. */
