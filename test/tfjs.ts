@@ -3,11 +3,38 @@ import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import { assert } from 'chai';
+
+import type { TfOptimizer } from '../lib/tfjs/index.ts';
+import { thrown } from './errors.ts';
 
 setWasmPaths(dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm')) + sep);
 tf.env().set('IS_TEST', true); // it advises against its own JavaScript backend otherwise
 
 export { tf };
+export type Tensor = ReturnType<typeof tf.tensor>;
+
+/** The numbers of a tensor, as a copy. */
+export const read = (tensor: { dataSync(): ArrayLike<number> }): number[] => Array.from(tensor.dataSync());
+export const variable = (values: readonly number[], name?: string) =>
+  tf.tidy(() => tf.variable(tf.tensor1d([...values]), true, name));
+
+/** One step with these gradients. */
+export function step(optimizer: TfOptimizer, gradients: Readonly<Record<string, readonly number[] | null>>): void {
+  const named = Object.entries(gradients).map(([name, g]) => ({ name, tensor: g && tf.tensor1d([...g]) }));
+  try {
+    optimizer.applyGradients(named as { name: string; tensor: Tensor }[]);
+  } finally {
+    tf.dispose(named.map(({ tensor }) => tensor as Tensor));
+  }
+}
+
+/** Asserts class, code and message of an error. */
+export function refused(action: () => unknown, code: string, message: RegExp): void {
+  const error = thrown(action);
+  assert.propertyVal(error, 'code', code);
+  assert.match(String(error?.message), message);
+}
 export const backends = ['cpu', 'wasm'] as const;
 
 /** Has the tests of a `describe` run on a backend, and fail if they leave tensors. */

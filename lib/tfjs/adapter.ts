@@ -272,7 +272,7 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
           `${this.#who}.setWeights expects the number of iterations first, got ${describe(iter?.values[0])}`,
         );
       if (this.#trained.size > 0) this.#restore(saved);
-      else this.#pending = saved.length > 0 ? saved : undefined;
+      this.#pending = this.#trained.size === 0 && saved.length > 0 ? saved : undefined;
       Optimizer.runnerOf(this.keras).counter = count;
     }
 

@@ -77,7 +77,7 @@ export type Optimizers = { readonly [N in Name]: ClassOf<Classes[N]> } & {
    *
    * @throws TypeError `ERR_OPT_CONFIG_TYPE` for anything else, or one that is built
    */
-  wrap<K extends Optimizer>(optimizer: K): TfOptimizer<K>;
+  readonly wrap: <K extends Optimizer>(optimizer: K) => TfOptimizer<K>;
   /**
    * TensorFlow.js's differentiation for `minimize` and `compute_gradients` of an optimizer on its own variables.
    *

@@ -23,7 +23,7 @@ export const tapeOf = (tf: TensorFlow): Tape<TensorLoss> => ({
     tf.tidy(() => {
       const tensors = variables.map((variable) => tensorOf(tf, variable));
       const { grads } = tf.engine().gradients(() => loss(...tensors), tensors, undefined, true);
-      for (const gradient of grads as (Tensor | null)[]) gradients.push(gradient && gradient.dataSync<'float32'>());
+      for (const gradient of grads as (Tensor | undefined)[]) gradients.push(gradient?.dataSync<'float32'>() ?? null);
     });
     return gradients;
   },
