@@ -9,7 +9,7 @@ import type { TfOptimizer } from '../lib/tfjs/index.ts';
 import { thrown } from './errors.ts';
 
 setWasmPaths(dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm')) + sep);
-tf.env().set('IS_TEST', true); // it advises against its own JavaScript backend otherwise
+tf.enableProdMode(); // it advises against its own JavaScript backend otherwise
 
 export { tf };
 export type Tensor = ReturnType<typeof tf.tensor>;

@@ -246,7 +246,7 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
           this.keras.variables
             .filter(this.#isSaved)
             .map((variable) => ({ name: variable.path, tensor: host.tensorOf(variable) }));
-      const weights = [iter, ...(state ?? [])];
+      const weights = withUniqueNames([iter, ...(state ?? [])]);
       this.#given = weights.map(({ tensor }) => tensor);
       return Promise.resolve(weights);
     }
@@ -310,6 +310,17 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
     }
   }
   return Adapter;
+}
+
+/** TensorFlow.js loads weights by their names, of which Adafactor has equal ones. */
+function withUniqueNames(weights: readonly NamedTensor[]): NamedTensor[] {
+  const seen = new Set<string>();
+  return weights.map(({ name, tensor }) => {
+    let unique = name;
+    while (seen.has(unique)) unique += '_';
+    seen.add(unique);
+    return { name: unique, tensor };
+  });
 }
 
 function checkVariable(who: string, variable: TensorVariable | undefined, name?: string): TensorVariable {
