@@ -11,7 +11,7 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 const read = (path: string): string => readFileSync(here(path), 'utf8');
 
 describe('the documentation', () => {
-  const entries = ['../lib/index.ts', '../lib/callbacks/index.ts'].map(here);
+  const entries = ['../lib/index.ts', '../lib/callbacks/index.ts', '../lib/tfjs/index.ts'].map(here);
   const program = ts.createProgram(entries, {
     module: ts.ModuleKind.NodeNext,
     strict: true,
@@ -61,6 +61,7 @@ describe('the documentation', () => {
     { page: 'docs/gpu.md', programs: 1, lines: 8 },
     { page: 'docs/loss-scale.md', programs: 2, lines: 14 },
     { page: 'docs/sparse.md', programs: 1, lines: 9 },
+    { page: 'docs/tfjs.md', programs: 6, lines: 20 },
   ];
   for (const { page, programs, lines } of pages)
     it(`shows programs that run and print what they say: ${page}`, () => {
