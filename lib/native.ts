@@ -16,10 +16,14 @@ export interface Memory {
   readonly address: bigint;
 }
 
+export type Whole = 'elementwise' | 'trust_ratio' | 'relative' | 'factored' | 'orthogonal';
+
 export interface RuleInfo {
   readonly name: string;
   /** Whether it looks at all of a variable: it assigns a direction, and native code says how that is subtracted. */
   readonly directed: boolean;
+  /** How that is subtracted (native/rules/rule.h). */
+  readonly whole: Whole;
   /** Whether it leaves an element alone whose gradient is 0. */
   readonly sparse: boolean;
   readonly slots: readonly string[];

@@ -15,6 +15,9 @@ struct Instruction {
 constexpr const char* kOperationNames[] = {"constant",  "add",     "subtract", "multiply", "divide", "negate",
                                            "root",      "magnitude", "maximum",  "sign",     "clamp",  "power"};
 
+// What a directed rule looks at, by Whole.
+constexpr const char* kWholeNames[] = {"elementwise", "trust_ratio", "relative", "factored", "orthogonal"};
+
 struct Trace {
   int inputs;  // the variable (of a directed rule the direction, which it does not read), its gradient, slots, scalars
   std::vector<Instruction> instructions;

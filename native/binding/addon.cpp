@@ -31,6 +31,7 @@ void describe(Napi::Array rules) {
   rule.Set("sparse", std::is_base_of_v<Sparse, Rule>);
   rule.Set("scalars", strings(rules.Env(), Rule::scalars.at, Rule::scalars.size));
   rule.Set("directed", wholeOf<Rule> != kElementwise);
+  rule.Set("whole", kWholeNames[wholeOf<Rule>]);
   rules.Set(rules.Length(), rule);
 }
 
