@@ -1,5 +1,5 @@
-// The operations of rules on tensors, as native/rules/rule.h has them on numbers. Where backends differ in what they make of NaN,
-// an operation is composed of those in which they agree.
+// The operations of rules on tensors, as native/rules/rule.h has them on numbers. Where backends differ in what they make of NaN
+// (maximum, clipByValue) or of numbers near 0 (sign), an operation is composed of those in which they agree.
 import type { Tensor, TensorFlow } from './tensorflow.ts';
 import type { Calculus } from './trace.ts';
 
@@ -18,7 +18,7 @@ export function calculusOf(tf: TensorFlow): Calculus<Value> {
     root: (x) => tf.sqrt(x),
     magnitude: (x) => tf.abs(x),
     maximum: (a, b) => tf.where(tf.logicalOr(tf.less(a, b), tf.isNaN(b)), b, a),
-    sign: (x) => orNaN(x, tf.sign(x)),
+    sign: (x) => orNaN(x, tf.sub(tf.cast(tf.greater(x, 0), 'float32'), tf.cast(tf.less(x, 0), 'float32'))),
     clamp: (x, limit) => orNaN(x, tf.clipByValue(x, -(limit as number), limit as number)), // of a scalar of the rule
     power: (x, y) => tf.pow(x, y),
   };

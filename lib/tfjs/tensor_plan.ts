@@ -13,6 +13,8 @@ type Arrays = Parameters<Plan['bind']>[0];
 /** What a gradient is multiplied with, and divided by. */
 type Factor = readonly [multiplier: Value, divisor: Value];
 type FactorOf = (tensor: TensorSpec) => Factor;
+/** What a cell gets. */
+type Made = readonly [Cell, Tensor];
 
 const neutral: Factor = [1, 1];
 const kNoNorm = -1;
@@ -59,7 +61,9 @@ export class TensorPlan implements Plan {
   readonly #decay = addon.traceOfDecay();
   readonly #passes: readonly TensorPass[];
   readonly #cells: readonly Cell[];
-  #norm: Tensor | undefined; // of the last run that had one
+  readonly #written = new Map<Cell, Tensor>(); // by the step that runs,
+  #total: Tensor | undefined; // and the norm of its gradients
+  #norm: Tensor | undefined; // of the last step
 
   constructor(tf: TensorFlow, specs: readonly PassSpec[], control: Memory) {
     this.#tf = tf;
@@ -79,59 +83,82 @@ export class TensorPlan implements Plan {
 
   run(arrays: Arrays = []): number {
     this.bind(arrays);
-    let norm = kNoNorm;
-    this.#tf.tidy(() => {
-      let factorOf: FactorOf | undefined;
-      for (const pass of this.#passes) {
-        if (!pass.isActive) continue;
-        if (pass.clips) {
-          factorOf ??= this.#clip(arrays);
-          norm = kLater;
-        }
-        for (const tensor of pass.tensors)
-          if (isPresent(tensor, arrays))
-            this.#tf.tidy(() => this.#update(pass, tensor, arrays, pass.clips ? factorOf : undefined));
-      }
-    });
-    return norm;
+    try {
+      return this.#tf.tidy(() => {
+        this.#compute(arrays);
+        return this.#commit();
+      });
+    } finally {
+      this.#written.clear();
+      this.#total = undefined;
+    }
   }
 
-  /** Prelude, decay, rule; then what is new is kept. */
+  /** All that the step makes of its variables and state; nobody sees it before all of it is there. */
+  #compute(arrays: Arrays): void {
+    let factorOf: FactorOf | undefined;
+    for (const pass of this.#passes.filter(({ isActive }) => isActive)) {
+      if (pass.clips) factorOf ??= this.#clip(arrays);
+      for (const tensor of pass.tensors)
+        if (isPresent(tensor, arrays)) this.#update(pass, tensor, arrays, pass.clips ? factorOf : undefined);
+    }
+  }
+
+  /** Writes it, which takes no memory. Says whether there is a norm. */
+  #commit(): number {
+    for (const [cell, tensor] of this.#written) cell.set(tensor);
+    this.#norm?.dispose();
+    this.#norm = this.#total && this.#tf.keep(this.#total.clone());
+    return this.#norm === undefined ? kNoNorm : kLater;
+  }
+
+  /** The numbers of a cell in this step. */
+  #read(cell: Cell): Tensor {
+    return this.#written.get(cell) ?? cell.tensor;
+  }
+
   #update(pass: TensorPass, tensor: TensorSpec, arrays: Arrays, factorOf: FactorOf | undefined): void {
-    const [to, , ...slots] = tensor.sources as readonly Cell[];
-    const gradient = this.#prepared(pass, this.#gradientOf(tensor, arrays), factorOf?.(tensor) ?? neutral);
-    const before = (to as Cell).tensor;
-    const variable = tensor.decay ? this.#decayed(pass, before) : before;
-    const kept = slots.map((slot) => slot.tensor);
-    const [result, ...states] = follow<Value>(
-      pass.trace,
-      [variable, gradient, ...kept, ...pass.scalars],
-      this.#calculus,
-    );
-    const next = pass.info.directed ? this.#descended(pass, tensor, variable, result as Tensor) : (result as Value);
-    slots.forEach((slot, i) => {
-      if (states[i] !== kept[i]) this.#keep(slot, states[i] as Value);
+    let cells: readonly Cell[] = [];
+    const tensors = this.#tf.tidy(() => {
+      const updated = this.#updated(pass, tensor, arrays, factorOf?.(tensor) ?? neutral);
+      cells = updated.map(([cell]) => cell);
+      return updated.map(([, made]) => made);
     });
-    if (next !== before) this.#keep(to as Cell, next);
+    cells.forEach((cell, i) => this.#written.set(cell, tensors[i] as Tensor));
   }
 
-  #keep(cell: Cell, value: Value): void {
-    cell.set(typeof value === 'number' ? this.#tf.fill([...cell.shape], value) : value);
+  /** Prelude, decay, rule. */
+  #updated(pass: TensorPass, tensor: TensorSpec, arrays: Arrays, factor: Factor): readonly Made[] {
+    const [to, , ...slots] = tensor.sources as readonly [Cell, Cell, ...Cell[]];
+    const gradient = this.#prepared(pass, this.#gradientOf(tensor, arrays), factor);
+    const before = this.#read(to);
+    const variable = tensor.decay ? this.#decayed(pass, before) : before;
+    const kept = slots.map((slot) => this.#read(slot));
+    const registers = [variable, gradient, ...kept, ...pass.scalars];
+    const [result, ...states] = follow<Value>(pass.trace, registers, this.#calculus) as [Value, ...Value[]];
+    const made = slots.map((slot, i): Made => [slot, states[i] as Tensor]); // all rules that have slots change them
+    if (pass.info.directed) return [...made, ...this.#descended(pass, tensor, variable, result as Tensor)];
+    return [...made, [to, this.#fresh(result, to.shape)]];
   }
 
-  #descended(pass: TensorPass, { extra = [] }: TensorSpec, variable: Tensor, direction: Tensor): Tensor {
+  /** A tensor of its own: rules that copy give what they read, the one that sets 0 a number. */
+  #fresh(value: Value, shape: readonly number[]): Tensor {
+    return typeof value === 'number' ? this.#tf.fill([...shape], value) : value.clone();
+  }
+
+  #descended(pass: TensorPass, tensor: TensorSpec, variable: Tensor, direction: Tensor): readonly Made[] {
     const { scalars, info } = pass;
-    const cells = extra as readonly unknown[] as readonly Cell[];
+    const extra = (tensor.extra ?? []) as readonly unknown[] as readonly Cell[];
     const descended = descents[info.whole as keyof typeof descents]({
       tf: this.#tf,
       calculus: this.#calculus,
       variable,
       direction,
       scalars: Object.fromEntries(info.scalars.map((name, i) => [name, scalars[i] as number])),
-      extra: cells.map((cell) => cell.tensor),
+      extra: extra.map((cell) => this.#read(cell)),
     });
-    descended.extra?.forEach((tensor, i) => cells[i]?.set(tensor));
-    return descended.variable;
+    const further = descended.extra?.map((made, i): Made => [extra[i] as Cell, made]) ?? [];
+    return [[tensor.sources[0] as unknown as Cell, descended.variable], ...further];
   }
 
   #decayed(pass: TensorPass, variable: Tensor): Tensor {
@@ -141,7 +168,7 @@ export class TensorPlan implements Plan {
 
   #gradientOf({ sources: [, source], variable, sources: [to] }: TensorSpec, arrays: Arrays): Tensor {
     const given = typeof source === 'number' ? arrays[source] : source;
-    if (given instanceof Cell) return given.tensor;
+    if (given instanceof Cell) return this.#read(given);
     const shape = (to as Cell).shape;
     if (given instanceof Float32Array) return this.#tf.tensor(given.slice(), [...shape]);
     throw stateError('ERR_OPT_NO_GRADIENT', `no gradient for variable ${variable}`); // the engine has looked at them
@@ -175,8 +202,8 @@ export class TensorPlan implements Plan {
         );
     const total = squares.size > 0 ? tf.addN([...squares.values()]) : tf.scalar(0);
     const norm = tf.sqrt(total);
-    this.#keepNorm(norm);
-    const [{ clipnorm, global_clipnorm }] = [this.#limits()];
+    this.#total = norm;
+    const { clipnorm, global_clipnorm } = this.#limits();
     if (clipnorm > 0)
       return (tensor) => [clipnorm, this.#calculus.maximum(tf.sqrt(squares.get(tensor) as Tensor), clipnorm)];
     const inverse = tf.div(1, norm);
@@ -190,11 +217,6 @@ export class TensorPlan implements Plan {
   #limits(): { clipnorm: number; global_clipnorm: number } {
     const pass = this.#passes.find(({ clips }) => clips) as TensorPass;
     return { clipnorm: Math.fround(pass.get('clipnorm')), global_clipnorm: Math.fround(pass.get('global_clipnorm')) };
-  }
-
-  #keepNorm(norm: Tensor): void {
-    this.#norm?.dispose();
-    this.#norm = this.#tf.keep(norm.clone());
   }
 
   /** Waits, which not every backend can. */
