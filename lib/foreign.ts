@@ -25,9 +25,9 @@ export function gradientOnSite(
   variable: Variable,
   borrowed: Borrowed[],
 ): Brought | undefined {
-  if (typeof gradient !== 'object' || gradient === null || ArrayBuffer.isView(gradient)) return undefined;
   const who = `gradients[${i}] ("${variable.path}")`;
   if (isSpace(state.site)) return state.site.gradientMemory(who, gradient, variable);
+  if (typeof gradient !== 'object' || gradient === null || ArrayBuffer.isView(gradient)) return undefined;
   const storage = deviceStorageOf(gradient);
   if (storage === undefined && !isForeign(gradient)) return undefined;
   const found = storage ?? checkedForeign(who, gradient as CudaArray);

@@ -1,6 +1,6 @@
 // The tensors of TensorFlow.js as a place for variables: where no kernel of ours reaches them (WebGL, WebGPU, ...), a step is composed
 // of TensorFlow.js's own operations.
-import { sizeOf } from '../arrays.ts';
+import { dtypeOf, sizeOf } from '../arrays.ts';
 import { describe, rangeError, stateError, typeError } from '../errors.ts';
 import type { Gradient } from '../gradients.ts';
 import type { Memory, PassSpec, Plan } from '../native.ts';
@@ -89,6 +89,8 @@ export class TensorSpace implements Space {
 
   gradientMemory(who: string, gradient: unknown, variable: Variable): Memory | undefined {
     if (isVariable(gradient)) return this.#gradientIn(who, gradient, variable);
+    if (ArrayBuffer.isView(gradient) && dtypeOf(gradient) === undefined)
+      throw typeError('ERR_OPT_ARRAY_TYPE', `${who} is expected to be float32, got ${describe(gradient)}`);
     if (!isTensor(gradient)) return undefined;
     const { dtype, shape, isDisposed } = gradient;
     if (isDisposed) throw stateError('ERR_OPT_DISPOSED', `${who} has been disposed of`);

@@ -170,7 +170,7 @@ export class TensorPlan implements Plan {
     const given = typeof source === 'number' ? arrays[source] : source;
     if (given instanceof Cell) return this.#read(given);
     const shape = (to as Cell).shape;
-    if (given instanceof Float32Array) return this.#tf.tensor(given.slice(), [...shape]);
+    if (ArrayBuffer.isView(given)) return this.#tf.tensor(Float32Array.from(given as Float32Array), [...shape]);
     throw stateError('ERR_OPT_NO_GRADIENT', `no gradient for variable ${variable}`); // the engine has looked at them
   }
 
