@@ -159,7 +159,7 @@ export class Variable<T extends FloatArray | DeviceArray = FloatArray> {
     if (typeof storage.site === 'number') return describedMemory(storage as DeviceStorage, this.shape, this);
     throw typeError(
       'ERR_OPT_DEVICE',
-      `"${this.path}" lies on ${nameOf(storage.site)}: make it with { device: 'cuda' } to have it on a GPU`,
+      `"${this.path}" lies on ${isSpace(storage.site) ? nameOf(storage.site) : 'the cpu'}: make it with { device: 'cuda' } to have it on a GPU`,
     );
   }
 
