@@ -142,13 +142,12 @@ for (const backend of ['cpu', 'wasm'])
   describe(`steps of TensorFlow.js's operations on ${backend}`, () => {
     before(on(backend));
 
-    for (const name of files)
+    for (const name of backend === 'cpu' ? files : [])
       it(`are Keras's: goldens of ${name}`, () => {
         const file = readGolden(name);
         for (const c of file.cases.filter(({ id }) => !id.endsWith('sparse duplicate rows'))) checkGolden(file, c);
       });
 
-    // Once: WebAssembly's kernels are further from ours than those in JavaScript.
     for (const [name, options] of backend === 'wasm' ? Object.entries(variants) : [])
       it(`are those of the native step: ${name} with every flag`, () => {
         const next = random(name);
@@ -158,9 +157,12 @@ for (const backend of ['cpu', 'wasm'])
             const config = { ...option, ...flag };
             const problem = problemOf(number);
             const gradients = Array.from({ length: 5 }, () => shapes.map((shape) => numbersOf(number, sizeOf(shape))));
-            // As many roundings of a sum as there are steps, of numbers that a rule may divide by small differences.
-            const close = (a: number, b: number, what: string, size: number) =>
-              assert.isAtMost(Math.abs(a - b), 1e-5 * size + 4 * ulp32(a), `${JSON.stringify(config)} ${what}`);
+            const exact = !isInexact({ class: name, args: config });
+            // Else as many roundings of a sum as there are steps, of numbers that a rule may divide by small differences.
+            const close = (a: number, b: number, what: string, size: number) => {
+              const bound = exact ? 0 : 1e-5 * size + 4 * ulp32(a);
+              assert.isAtMost(Math.abs(a - b), bound, `${JSON.stringify(config)} ${what}`);
+            };
             sameSteps([fresh(name, config), fresh(name, config)], problem, gradients, close);
           }
       });
@@ -208,10 +210,10 @@ for (const backend of ['cpu', 'wasm'])
       sameSteps([make(), make()], problemOf(number), gradients, close);
     });
 
-    it('leave no tensor behind in 10,000 steps, and none but the variables after dispose', () => {
+    it('leave no tensor behind in many steps, and none but the variables after dispose', () => {
       const options = { use_ema: true, global_clipnorm: 1, gradient_accumulation_steps: 2, weight_decay: 0.1 };
       for (const [optimizer, steps] of [
-        [new SGD({ momentum: 0.9 }), 10_000],
+        [new SGD({ momentum: 0.9 }), 1000],
         [new Nadam(options), 200],
         [new Muon(options), 100],
         [new LossScaleOptimizer({ inner_optimizer: new Adam({ clipnorm: 1 }) }), 100],
