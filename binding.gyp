@@ -26,6 +26,7 @@
       'sources': [
         'cuda/absent.cpp',
         'native/backends.cpp', 'native/driver.cpp', 'native/host_plan.cpp', 'native/memory.cpp', 'native/rows.cpp', 'native/threads.cpp',
+        'native/trace.cpp',
         'native/matrix/adafactor.cpp', 'native/matrix/blas.cpp', 'native/matrix/lamb.cpp', 'native/matrix/muon.cpp',
         'native/matrix/newton_schulz.cpp', 'native/matrix/product.cpp',
         'native/binding/addon.cpp', 'native/binding/cuda.cpp', 'native/binding/environment.cpp', 'native/binding/memory.cpp', 'native/binding/plan.cpp',

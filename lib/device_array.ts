@@ -1,6 +1,6 @@
 // Numbers on a GPU: the gradient of a variable that lies there, and how they are described to other addons.
 import type { FloatArray } from './arrays.ts';
-import { nameOf } from './devices.ts';
+import { nameOf, type GpuIndex } from './devices.ts';
 import { addon, type Dtype } from './native.ts';
 import type { DeviceStorage } from './storage.ts';
 import type { Assigned } from './variable.ts';
@@ -62,7 +62,7 @@ export class DeviceArray {
 
   /** Where it lies: `cuda:0`. */
   get device(): `cuda:${number}` {
-    return nameOf(this.#made.open().gpu) as `cuda:${number}`;
+    return nameOf(this.#made.open().site as GpuIndex);
   }
 
   /**
@@ -106,10 +106,11 @@ export class DeviceArray {
 
 /** Memory of a GPU for other addons. */
 export function describedMemory(
-  { memory, gpu, dtype }: DeviceStorage,
+  { memory, site, dtype }: DeviceStorage,
   shape: readonly number[],
   owner: object,
 ): Required<CudaArray> {
-  const [device, stream] = [nameOf(gpu) as `cuda:${number}`, addon.cuda.stream(gpu)];
+  const gpu = site as GpuIndex; // nothing else is described
+  const [device, stream] = [nameOf(gpu), addon.cuda.stream(gpu)] as const;
   return { ptr: memory.address, shape, dtype: dtype as CudaArray['dtype'], device, stream, owner };
 }

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 
 import { describe, rangeError, stateError, typeError, type ErrorCode } from './errors.ts';
+import type { Space } from './space.ts';
 import { addon, backendName, getNumThreads, type Mark, type Startup } from './native.ts';
 
 /** A GPU: `cuda` is the first one. */
@@ -57,12 +58,21 @@ export interface Info {
 }
 
 export type GpuIndex = number;
+/** Where numbers lie that do not lie on the host: on a GPU, or in a space. */
+export type Site = GpuIndex | Space;
+
+export const isSpace = (site: Site | undefined): site is Space => typeof site === 'object';
 
 // Asked for once: CUDA's start-up takes a while and memory, and nobody pays who only asks for the host.
 let found: Startup | undefined;
 const startup = (): Startup => (found ??= addon.cuda.startup());
 
-export const nameOf = (gpu: GpuIndex | undefined): DeviceName => (gpu === undefined ? 'cpu' : `cuda:${gpu}`);
+export function nameOf(gpu: GpuIndex): `cuda:${number}`;
+export function nameOf(site: Site | undefined): DeviceName;
+export function nameOf(site: Site | undefined): DeviceName {
+  if (isSpace(site)) return site.name as DeviceName; // those who use a space get no variables of it by this type
+  return site === undefined ? 'cpu' : `cuda:${site}`;
+}
 
 let warned = false;
 

@@ -3,6 +3,7 @@
 import { arithmeticsWith, type Arithmetic } from './arithmetic.ts';
 import type { FloatArray } from './arrays.ts';
 import type { Fields } from './configurable.ts';
+import { isSpace } from './devices.ts';
 import { describe, typeError } from './errors.ts';
 import { gatherGradients, nothingGathered, type Gathered, type Gradient } from './gradients.ts';
 import type { Memory } from './native.ts';
@@ -152,6 +153,15 @@ export class Engine<F extends Fields> extends Runner {
     for (const steps of made) if (steps !== undefined) drop(steps);
   }
 
+  /** A running step goes on with its own; in a space none runs, and what a program has there is to be given back. */
+  #forgetSteps(): void {
+    const inSpace = isSpace(this.#state?.site);
+    if (inSpace) this.#keepNorm();
+    this.#dropSteps((steps) => {
+      if (inSpace) steps.program.release();
+    });
+  }
+
   override dispose(): void {
     this.checkAlone('dispose');
     this.queue.checkIdle(this.#driver.who, 'dispose');
@@ -160,7 +170,7 @@ export class Engine<F extends Fields> extends Runner {
   }
 
   override rescale(): void {
-    this.#dropSteps(() => {});
+    this.#forgetSteps();
   }
 
   override averages(method: string, variables?: readonly Trainable[]): readonly Averaged[] | undefined {
@@ -171,7 +181,7 @@ export class Engine<F extends Fields> extends Runner {
 
   override exclude(excluded: (variable: Variable) => boolean): void {
     this.#excluded = excluded;
-    this.#dropSteps(() => {}); // a running step goes on with its own
+    this.#forgetSteps();
   }
 
   override apply(gradients: readonly Gradient[] | undefined, variables: readonly Trainable[] | undefined): number {
@@ -543,7 +553,7 @@ export class Engine<F extends Fields> extends Runner {
 
   /** The same for sparse gradients, with all the gradients that have been brought. */
   #sparseSteps(state: State, brought: Steps, rows: readonly Rows[]): Steps {
-    if (state.gpu !== undefined) return brought; // there they become dense gradients
+    if (state.site !== undefined) return brought; // there they become dense gradients
     const key = rows.map(({ index, columns }) => `${index}:${columns}`).join();
     const steps = this.#sparse.get(key) ?? this.#newSteps(state, false, rows);
     if (!this.#sparse.has(key) && this.#sparse.size >= kPatterns) this.#sparse.clear(); // one that runs goes on
@@ -596,8 +606,8 @@ export class Engine<F extends Fields> extends Runner {
   }
 
   /** `arrays`: the gradients that were brought. */
-  #constrain({ variables, gpu }: State, arrays: readonly (Brought | null)[] | undefined): void {
-    if (gpu !== undefined) return; // there are none on a GPU
+  #constrain({ variables, site }: State, arrays: readonly (Brought | null)[] | undefined): void {
+    if (site !== undefined) return; // there are none off the host
     for (let i = 0; i < variables.length; i++) {
       const variable = variables[i] as Variable;
       if (variable.constraint !== null && arrays?.[i] !== null) constrain(variable);

@@ -2,7 +2,7 @@
 import { arrays, sizeOf } from './arrays.ts';
 import { isPlainObject } from './configurable.ts';
 import type { CudaArray } from './device_array.ts';
-import { checkedBits, keepAlive, letGo, nameOf, type GpuIndex } from './devices.ts';
+import { checkedBits, isSpace, keepAlive, letGo, nameOf, type GpuIndex, type Site } from './devices.ts';
 import { describe, rangeError, typeError } from './errors.ts';
 import { addon, type Dtype, type Half, type Memory } from './native.ts';
 import type { Brought } from './pass.ts';
@@ -17,20 +17,21 @@ export interface Borrowed {
   readonly owner: unknown;
 }
 
-/** The memory of a gradient on a GPU; undefined for a gradient on the host. What is somebody else's is added to `borrowed`. */
-export function gradientOnGpu(
+/** The memory of a gradient on a GPU, or in a space; undefined for a gradient on the host. What is somebody else's is added to `borrowed`. */
+export function gradientOnSite(
   state: State,
   gradient: unknown,
   i: number,
   variable: Variable,
   borrowed: Borrowed[],
 ): Brought | undefined {
-  if (typeof gradient !== 'object' || gradient === null || ArrayBuffer.isView(gradient)) return undefined;
   const who = `gradients[${i}] ("${variable.path}")`;
+  if (isSpace(state.site)) return state.site.gradientMemory(who, gradient, variable);
+  if (typeof gradient !== 'object' || gradient === null || ArrayBuffer.isView(gradient)) return undefined;
   const storage = deviceStorageOf(gradient);
   if (storage === undefined && !isForeign(gradient)) return undefined;
   const found = storage ?? checkedForeign(who, gradient as CudaArray);
-  checkPlace(who, found.gpu, state.gpu);
+  checkPlace(who, 'gpu' in found ? found.gpu : found.site, state.site);
   checkDtype(who, found.dtype, variable.dtype as Dtype, state.gradient_dtype);
   const { length } = Variable.storageOf(variable);
   if (found.length !== length)
@@ -80,11 +81,11 @@ function indexOf(who: string, device: unknown): GpuIndex {
   throw typeError('ERR_OPT_DEVICE', `${who} expects device to be "cuda", "cuda:0", ..., got ${describe(device)}`);
 }
 
-function checkPlace(who: string, gpu: GpuIndex, expected: GpuIndex | undefined): void {
-  if (gpu === expected) return;
+function checkPlace(who: string, site: Site, expected: Site | undefined): void {
+  if (site === expected) return;
   throw typeError(
     'ERR_OPT_DEVICE',
-    `${who} lies on ${nameOf(gpu)}, its variable on ${nameOf(expected)}: give what its await read() gives, or put the variable there`,
+    `${who} lies on ${nameOf(site)}, its variable on ${nameOf(expected)}: give what its await read() gives, or put the variable there`,
   );
 }
 
@@ -113,14 +114,14 @@ function streamsOf(gpu: GpuIndex, borrowed: readonly Borrowed[]): readonly bigin
 }
 
 /** The step waits for those who make its gradients. */
-export function waitForOwners(gpu: GpuIndex | undefined, borrowed: readonly Borrowed[]): void {
-  if (gpu === undefined || borrowed.length === 0) return;
+export function waitForOwners(gpu: Site | undefined, borrowed: readonly Borrowed[]): void {
+  if (typeof gpu !== 'number' || borrowed.length === 0) return;
   for (const stream of streamsOf(gpu, borrowed)) addon.cuda.waitFor(gpu, stream);
 }
 
 /** The step has been enqueued: what its owners do next waits for it, and they stay alive until it has ended. */
-export function giveToOwners(gpu: GpuIndex | undefined, borrowed: readonly Borrowed[]): void {
-  if (gpu === undefined) return;
+export function giveToOwners(gpu: Site | undefined, borrowed: readonly Borrowed[]): void {
+  if (typeof gpu !== 'number') return;
   letGo();
   if (borrowed.length === 0) return;
   try {

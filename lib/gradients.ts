@@ -2,7 +2,7 @@
 import { arrays, checkMemory, dtypeOf, lengthOf, memoryOf, type AnyArray, type FloatArray } from './arrays.ts';
 import type { CudaArray, DeviceArray } from './device_array.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
-import { gradientOnGpu, letGoOf, waitForOwners, type Borrowed } from './foreign.ts';
+import { gradientOnSite, letGoOf, waitForOwners, type Borrowed } from './foreign.ts';
 import { halvesOf } from './halves.ts';
 import { IndexedSlices, isList } from './indexed_slices.ts';
 import { addon, type Half } from './native.ts';
@@ -91,7 +91,7 @@ function fittingArray(state: State, gradient: unknown, i: number, index: number,
     taken.rows.push(rows);
     return rows.values;
   }
-  const there = gradientOnGpu(state, gradient, i, variable, taken.borrowed);
+  const there = gradientOnSite(state, gradient, i, variable, taken.borrowed);
   if (there !== undefined) return there;
   const array = gradientArray(gradient, i, variable, state.gradient_dtype);
   if (array === null) return null;
@@ -134,7 +134,7 @@ export function gatherGradients(
       arrays[index] = array;
       if (array === null) skipped.push(variable);
     });
-    waitForOwners(state.gpu, taken.borrowed);
+    waitForOwners(state.site, taken.borrowed);
   } catch (error) {
     state.sparse.give(taken.rows);
     letGoOf(taken.borrowed);

@@ -16,14 +16,53 @@ export interface Memory {
   readonly address: bigint;
 }
 
+export type Whole = 'elementwise' | 'trust_ratio' | 'relative' | 'factored' | 'orthogonal';
+
 export interface RuleInfo {
   readonly name: string;
   /** Whether it looks at all of a variable: it assigns a direction, and native code says how that is subtracted. */
   readonly directed: boolean;
+  /** How that is subtracted (native/rules/rule.h). */
+  readonly whole: Whole;
   /** Whether it leaves an element alone whose gradient is 0. */
   readonly sparse: boolean;
   readonly slots: readonly string[];
   readonly scalars: readonly string[];
+}
+
+/** One operation of a rule; `first` and `second` are the registers it reads, -1 for none. */
+export interface Instruction {
+  readonly operation:
+    | 'constant'
+    | 'add'
+    | 'subtract'
+    | 'multiply'
+    | 'divide'
+    | 'negate'
+    | 'root'
+    | 'magnitude'
+    /** NaN passes from either side. */
+    | 'maximum'
+    /** 0 for zeros of either sign, NaN for NaN. */
+    | 'sign'
+    /** To [-second, second]; NaN passes. */
+    | 'clamp'
+    | 'power';
+  readonly first: number;
+  readonly second: number;
+  /** Of the operation `constant`, as a float32. */
+  readonly constant: number;
+}
+
+/**
+ * What a rule computes for an element. Registers 0 and up are the inputs: the variable (of a directed rule its direction, which it
+ * does not read), the gradient, slots and scalars, in the order of `RuleInfo`. Every instruction fills the next register.
+ */
+export interface Trace {
+  readonly inputs: number;
+  readonly instructions: readonly Instruction[];
+  /** The registers of the variable (or direction) and the slots after it. */
+  readonly outputs: readonly number[];
 }
 
 /** An array of a tensor: library memory, or the index of an array that is passed to every run. */
@@ -152,6 +191,10 @@ interface Cuda {
 interface Addon {
   readonly cuda: Cuda;
   readonly rules: readonly RuleInfo[];
+  /** What the rule with this id computes. */
+  trace(rule: number): Trace;
+  /** What the weight decay computes; its inputs are the variable, the weight decay and the learning rate. */
+  traceOfDecay(): Trace;
   readonly backends: readonly { readonly name: string; readonly unusable: string | null }[];
   /** Names of the fields of a pass's control that precede the scalars. */
   readonly controls: readonly string[];

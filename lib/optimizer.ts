@@ -276,7 +276,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
   /** Where its variables and its state lie: `cpu`, `cuda:0`; undefined before it is built. */
   get device(): DeviceName | undefined {
     const { state } = this.#engine;
-    return state && nameOf(state.gpu);
+    return state && nameOf(state.site);
   }
 
   /**
@@ -464,11 +464,11 @@ export abstract class Optimizer<F extends Fields = Fields> {
   ): [trainable_variables: WeightArray[], optimizer_variables: WeightArray[]] {
     const who = `${this.#who}.stateless_apply`;
     this.#engine.checkIdle('stateless_apply');
-    const { variables, gpu } = this.#engine.built('stateless_apply');
-    if (gpu !== undefined)
+    const { variables, site } = this.#engine.built('stateless_apply');
+    if (site !== undefined)
       throw typeError(
         'ERR_OPT_DEVICE',
-        `${who} expects variables on the cpu, they are on ${nameOf(gpu)}: call it on an optimizer that is built with variables there`,
+        `${who} expects variables on the cpu, they are on ${nameOf(site)}: call it on an optimizer that is built with variables there`,
       );
     return this.#engine.keeping(() => {
       setWeights(who, this.variables, optimizer_variables);

@@ -2,7 +2,7 @@
 import { arrays, sizeOf } from './arrays.ts';
 import { nullable, oneOf, readOptions, text, type Field, type Options, type Values } from './configurable.ts';
 import { describe, rangeError, typeError } from './errors.ts';
-import type { GpuIndex } from './devices.ts';
+import type { Site } from './devices.ts';
 import { dtypes, type Dtype } from './native.ts';
 import { nativeStorage, places } from './storage.ts';
 import { checkNumbers, isVariable, Variable, variableOver, type Numbers } from './variable.ts';
@@ -68,24 +68,24 @@ export function addedFromReference(who: string, owner: string, reference: Variab
   if (made.initial_value !== null && made.initializer !== 'zeros')
     throw rangeError('ERR_OPT_CONFIG_RANGE', `${who} expects an initializer or an initial_value, got both`);
   const path = `${owner}/${reference.path.replaceAll('/', '_')}_${name}`;
-  const { gpu } = Variable.storageOf(reference);
-  return create(who, { ...made, shape: made.shape ?? reference.shape, dtype, path, gpu });
+  const { site } = Variable.storageOf(reference);
+  return create(who, { ...made, shape: made.shape ?? reference.shape, dtype, path, site });
 }
 
 interface Made {
   readonly shape: readonly number[];
   readonly dtype: Dtype;
   readonly path: string;
-  readonly gpu?: GpuIndex | undefined;
+  readonly site?: Site | undefined;
   readonly initializer: Initializer;
   readonly initial_value: Numbers | Variable | null;
 }
 
-function create(who: string, { shape, dtype, path, gpu, initializer, initial_value }: Made): Variable {
+function create(who: string, { shape, dtype, path, site, initializer, initial_value }: Made): Variable {
   const length = sizeOf(shape) as number; // checked as an option, or of a variable
   const values = initial_value ?? (typeof initializer === 'function' ? initializer([...shape], dtype) : null);
   const numbers = values === null ? null : checkNumbers(`${who} for "${path}"`, values, length);
-  const storage = nativeStorage(dtype, length, places.slot(0), gpu);
+  const storage = nativeStorage(dtype, length, places.slot(0), site, shape);
   if (numbers !== null) storage.write(numbers);
   else if (initializer === 'ones') storage.write(new arrays[dtype](length).fill(1));
   return variableOver(storage, { shape, name: path });

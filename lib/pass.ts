@@ -1,6 +1,7 @@
 // One rule over one list of variables: slots, scalars by name, gradients bound. And the program of a step: its passes,
 // run in one native call.
 import { arrays, type AnyArray } from './arrays.ts';
+import { isSpace } from './devices.ts';
 import { stateError } from './errors.ts';
 import {
   addon,
@@ -18,7 +19,7 @@ import {
 import type { Norm } from './runner.ts';
 import { Variable } from './variable.ts';
 
-/** Where the gradient of a variable is: an array of the host's, or memory of the variable's GPU. */
+/** Where the gradient of a variable is: an array of the host's, or memory of the variable's site. */
 export type Brought = AnyArray | Memory;
 
 /** What one tensor of a pass needs; `gradient` is the index of a gradient, or the variable that is read in its place. */
@@ -174,7 +175,9 @@ export class Program {
     };
     const specs = passes.map((pass) => pass.spec(source, rowsOf, half));
     const specified = own ? specs.map(withoutNeeds) : specs;
-    this.#plan = newPlan(specified, variables.length, this.#memory);
+    const site = variables[0] && Variable.storageOf(variables[0]).site;
+    const made = isSpace(site) ? site.newPlan.bind(site) : newPlan;
+    this.#plan = made(specified, variables.length, this.#memory);
   }
 
   /** One native call. Returns the L2 norm of the clipped gradients, null if no norm was asked for. */

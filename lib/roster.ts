@@ -1,7 +1,7 @@
 // The variables that an optimizer was built with, and where each stands among them.
 import { addon, type Dtype } from './native.ts';
 import { checkAttached, dtypeOf, type FloatArray } from './arrays.ts';
-import { type GpuIndex } from './devices.ts';
+import { isSpace, type Site } from './devices.ts';
 import { describe, rangeError, stateError } from './errors.ts';
 import { arrayStorage } from './storage.ts';
 import { checkList, checkTrainables, type Trainable } from './trainables.ts';
@@ -11,10 +11,10 @@ export class Roster {
   readonly variables: readonly Variable[];
   /** As they were given. */
   readonly trainables: readonly Trainable[];
-  /** Whether all variables own their memory, so that a step may outlast the call. */
+  /** Whether all variables own their memory, so that a step may outlast the call; that of a space does not. */
   readonly asyncSafe: boolean;
-  /** The GPU that all variables lie on; undefined for the host. */
-  readonly gpu: GpuIndex | undefined;
+  /** The GPU or space that all variables lie on; undefined for the host. */
+  readonly site: Site | undefined;
   readonly #who: string;
   readonly #places: ReadonlyMap<unknown, number>;
   readonly #all: readonly number[];
@@ -25,8 +25,9 @@ export class Roster {
     this.#who = who;
     this.variables = list.map((trainable, i) => variableOf(trainable, i, names?.[i]));
     this.#places = new Map([...list, ...this.variables].map((trainable, i) => [trainable, i % list.length]));
-    this.asyncSafe = this.variables.every((variable) => Variable.storageOf(variable).memory !== undefined);
-    this.gpu = this.variables[0] && Variable.storageOf(this.variables[0]).gpu;
+    this.site = this.variables[0] && Variable.storageOf(this.variables[0]).site;
+    const owned = (variable: Variable) => Variable.storageOf(variable).memory !== undefined;
+    this.asyncSafe = !isSpace(this.site) && this.variables.every(owned);
     this.#all = this.variables.map((_, i) => i);
   }
 

@@ -12,7 +12,7 @@ import {
 } from './arrays.ts';
 import { describe, rangeError, typeError } from './errors.ts';
 import { isList, type Slices } from './indexed_slices.ts';
-import type { GpuIndex } from './devices.ts';
+import { isSpace, nameOf, type Site } from './devices.ts';
 import { addon, dtypes, type Dtype, type Memory } from './native.ts';
 import type { Brought, Program } from './pass.ts';
 import { places, sizes } from './storage.ts';
@@ -51,16 +51,21 @@ interface Dense {
 export class SparseGradients {
   readonly #free = new Map<number, Block[]>(); // by variable; a step that is over gives its block back
   readonly #dense = new Map<number, Dense>();
-  readonly #gpu: GpuIndex | undefined;
+  readonly #site: Site | undefined;
 
-  /** `gpu`: the one that the variables lie on. Rows are merged on the host, and there become dense gradients. */
-  constructor(gpu: GpuIndex | undefined) {
-    this.#gpu = gpu;
+  /** `site`: where the variables lie. Rows are merged on the host, and on a GPU become dense gradients; a space takes none. */
+  constructor(site: Site | undefined) {
+    this.#site = site;
   }
 
   /** Merges what a sparse gradient has for each row. Throws an error that names the gradient; `i` is its place among those given. */
   take(slices: Slices, i: number, index: number, variable: Variable): Rows {
     const who = `gradients[${i}] ("${variable.path}")`;
+    if (isSpace(this.#site))
+      throw typeError(
+        'ERR_OPT_DEVICE',
+        `${who} is sparse and its variable on ${nameOf(this.#site)}: give a dense gradient`,
+      );
     const { values, indices } = checkedParts(who, slices, variable);
     const { columns } = slices;
     const rows = slices.shape[0] as number;
@@ -180,18 +185,18 @@ export class SparseGradients {
   }
 
   #denseFor({ index, values, length }: Rows): Dense {
-    const dense = this.#dense.get(index) ?? newDense(dtypeOf(values) as Dtype, length, this.#gpu);
+    const dense = this.#dense.get(index) ?? newDense(dtypeOf(values) as Dtype, length, this.#site);
     this.#dense.set(index, dense);
     return dense;
   }
 }
 
-function newDense(dtype: Dtype, length: number, gpu: GpuIndex | undefined): Dense {
-  if (gpu === undefined) {
+function newDense(dtype: Dtype, length: number, site: Site | undefined): Dense {
+  if (typeof site !== 'number') {
     const { memory, array } = allocated(dtype, length, places.gradient);
     return { memory, array, put: (rows, columns, values) => addon.putRows(array, rows, columns, values) };
   }
-  const memory = new addon.Memory(length * sizes[dtype], 0, gpu);
+  const memory = new addon.Memory(length * sizes[dtype], 0, site);
   const place = dtypes.indexOf(dtype);
   const put: Dense['put'] = (rows, columns, values) => addon.cuda.putRows(memory, place, rows, columns, values);
   return { memory, array: memory, put };

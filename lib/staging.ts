@@ -1,5 +1,6 @@
 // The gradients of asynchronous steps, taken at the call: in library memory they are read in place, others are copied there.
 import { allocated, checkAttached, dtypeOf, lengthOf, memoryOf, type Allocated, type AnyArray } from './arrays.ts';
+import { isSpace, nameOf } from './devices.ts';
 import { rangeError, typeError } from './errors.ts';
 import { gatherGradients, nothingGathered, type Gathered } from './gradients.ts';
 import type { Memory } from './native.ts';
@@ -34,6 +35,11 @@ export class Staging {
     places?: readonly number[],
     atOnce = false,
   ): Staged {
+    if (isSpace(state.site))
+      throw typeError(
+        'ERR_OPT_NOT_ASYNC_SAFE',
+        `${who}.apply_async expects variables on the cpu or a GPU, they are on ${nameOf(state.site)}: use apply, whose work is done there`,
+      );
     if (!state.asyncSafe)
       throw typeError(
         'ERR_OPT_NOT_ASYNC_SAFE',
@@ -41,7 +47,7 @@ export class Staging {
       );
     const given: (Brought | null)[] = state.variables.map(() => null);
     const gathered = gatherGradients(who, state, given, gradients, variables, places);
-    if (atOnce && state.gpu !== undefined) return { arrays: given, held: [], gathered };
+    if (atOnce && state.site !== undefined) return { arrays: given, held: [], gathered };
     try {
       const placed = given.map((array, i) => (array === null ? undefined : this.#place(array, i, state)));
       const held = placed.flatMap((place) => (place === undefined ? [] : [place.memory]));

@@ -94,7 +94,7 @@ export class State extends Roster {
   #disposals = -1; // when all variables and gradients were last found to be there
   /** The gradients as a class that steps in TypeScript gets them; they are no state. */
   readonly #prepared: readonly Variable[];
-  readonly sparse = new SparseGradients(this.gpu);
+  readonly sparse = new SparseGradients(this.site);
   /** Arrays that were found to fit as gradients. */
   fitting = new WeakMap<AnyArray, Fit>();
   /** States that are written in the same step. */
@@ -139,8 +139,8 @@ export class State extends Roster {
       ]);
       this.dtypes = dtypes.filter((dtype) => dtype === this.dtype || this.variables.some((v) => v.dtype === dtype));
       const written = [...this.variables, ...made];
-      this.#written = placesOf(this.gpu === undefined ? written.map(writtenPart) : []);
-      this.#writtenThere = new Ranges(this.gpu === undefined ? [] : written.map(writtenMemory));
+      this.#written = placesOf(this.site === undefined ? written.map(writtenPart) : []);
+      this.#writtenThere = new Ranges(typeof this.site === 'number' ? written.map(writtenMemory) : []);
     } catch (error) {
       for (const variable of made) variable.dispose(); // out of memory leaves nothing half-built
       throw error;
@@ -198,7 +198,7 @@ export class State extends Roster {
   /** What a step has been given is not needed any more; on a GPU it may still run. */
   giveBack({ rows, borrowed }: Gathered): void {
     this.sparse.give(rows);
-    giveToOwners(this.gpu, borrowed);
+    giveToOwners(this.site, borrowed);
   }
 
   /** Says which other states are written in the same step: no gradient may lie in them either. */
@@ -214,11 +214,11 @@ export class State extends Roster {
 
   /** Throws unless the memory of every variable, and that of its own gradient, is still there. */
   checkOwnGradients(): void {
-    if (this.gpu !== undefined && this.#disposals === Variable.disposals) return; // nothing else can happen there
+    if (this.site !== undefined && this.#disposals === Variable.disposals) return; // nothing else can happen there
     for (const variable of this.variables) {
       if (Variable.isWhole(variable)) continue;
       Variable.checkAttached(variable);
-      if (this.gpu === undefined) checkMemory(`the gradient of "${variable.path}"`, variable.gradient, false);
+      if (this.site === undefined) checkMemory(`the gradient of "${variable.path}"`, variable.gradient, false);
       else Variable.gradientOf(variable);
     }
     this.#disposals = Variable.disposals;
@@ -236,7 +236,7 @@ export class State extends Roster {
       if (
         custom ||
         accumulators ||
-        this.gpu !== undefined ||
+        this.site !== undefined ||
         rule === undefined ||
         !ruleNamed(rule).info.sparse ||
         decays(v, rule)
@@ -336,10 +336,10 @@ function slotOf(
   made: Variable[],
   { shape, name: own = `${variable.path.replaceAll('/', '_')}_${name}` }: Slot = { shape: variable.shape },
 ): Variable {
-  const { array, gpu } = Variable.storageOf(variable);
+  const { array, site } = Variable.storageOf(variable);
   const length = sizeOf(shape) as number; // that of a variable, or smaller
   const beyond = array === undefined || dtype === 'bfloat16' ? 0 : addon.beyondLine(array);
-  const storage = nativeStorage(dtype, length, offset + beyond, gpu);
+  const storage = nativeStorage(dtype, length, offset + beyond, site, shape);
   const slot = variableOver(storage, { shape, name: `${layout.name}/${own}` });
   made.push(slot);
   return slot;
@@ -370,11 +370,11 @@ function checkStateDtype(
     );
 }
 
-function checkDevice({ who, custom }: Layout, { gpu, variables: [first] }: Roster): void {
-  if (gpu === undefined || !custom) return;
+function checkDevice({ who, custom }: Layout, { site, variables: [first] }: Roster): void {
+  if (site === undefined || !custom) return;
   throw typeError(
     'ERR_OPT_DEVICE',
-    `${who} steps in TypeScript and expects variables on the cpu, "${first?.path}" is on ${nameOf(gpu)}: make them without device, or step with a class that has a native rule`,
+    `${who} steps in TypeScript and expects variables on the cpu, "${first?.path}" is on ${nameOf(site)}: make them without device, or step with a class that has a native rule`,
   );
 }
 

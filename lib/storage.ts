@@ -11,7 +11,7 @@ import {
   type AnyArray,
   type FloatArray,
 } from './arrays.ts';
-import { letGo, nameOf, type GpuIndex } from './devices.ts';
+import { isSpace, letGo, nameOf, type GpuIndex, type Site } from './devices.ts';
 import { typeError } from './errors.ts';
 import { fromBfloat16, toBfloat16 } from './halves.ts';
 import { addon, type Dtype, type Memory } from './native.ts';
@@ -23,7 +23,7 @@ export type VariableDtype = Dtype | 'int64' | 'int32' | 'bfloat16';
 export interface Storage {
   readonly dtype: VariableDtype;
   readonly length: number;
-  /** What `value` shows. On a GPU it throws; `who` has the numbers. */
+  /** What `value` shows. Off the host it throws; `who` has the numbers. */
   value(who?: string): FloatArray | BigInt64Array | Int32Array;
   write(data: ArrayLike<number>): void;
   readonly readOnly?: boolean;
@@ -39,9 +39,9 @@ export interface Storage {
   readonly bytes?: number;
   /** Gives the memory back; the probe is empty from then on. */
   release?(): void;
-  /** The GPU that the memory lies on. */
-  readonly gpu?: GpuIndex;
-  /** Of a GPU: what its numbers are after all that has been enqueued, now or as soon as they are there. */
+  /** Where the memory lies, if that is not the host. */
+  readonly site?: Site;
+  /** Off the host: what its numbers are after all that has been enqueued, now or as soon as they are there. */
   now?(): FloatArray;
   read?(): Promise<FloatArray>;
 }
@@ -66,14 +66,16 @@ const probed = (array: AnyArray) => {
 
 export type NativeStorage = Storage & Required<Pick<Storage, 'memory' | 'probe' | 'bytes' | 'release'>>;
 
-/** Library memory: on the host shown as a typed array, for bfloat16 as a copy of its numbers; or on a GPU. */
+/** Library memory: on the host shown as a typed array, for bfloat16 as a copy of its numbers; or on a site. */
 export function nativeStorage(
   dtype: Dtype | 'bfloat16',
   length: number,
   offset: number,
-  gpu?: GpuIndex,
+  site?: Site,
+  shape: readonly number[] = [length],
 ): NativeStorage {
-  if (gpu !== undefined) return deviceStorage(dtype, length, gpu);
+  if (isSpace(site)) return site.allocate(dtype, shape);
+  if (site !== undefined) return deviceStorage(dtype, length, site);
   if (dtype === 'bfloat16') return bfloat16Storage(length, offset);
   const { memory, array } = allocated(dtype, length, offset);
   const release = () => memory.release();
@@ -101,7 +103,7 @@ function bfloat16Storage(length: number, offset: number): NativeStorage {
 export const sizes = { float32: 4, float64: 8, bfloat16: 2, float16: 2 } as const;
 
 type DeviceDtype = Dtype | 'bfloat16';
-export type DeviceStorage = NativeStorage & Required<Pick<Storage, 'gpu' | 'now' | 'read'>>;
+export type DeviceStorage = NativeStorage & Required<Pick<Storage, 'site' | 'now' | 'read'>>;
 
 function deviceStorage(dtype: DeviceDtype, length: number, gpu: GpuIndex): DeviceStorage {
   const memory = new addon.Memory(length * sizes[dtype], 0, gpu);
@@ -133,7 +135,7 @@ function deviceStorage(dtype: DeviceDtype, length: number, gpu: GpuIndex): Devic
       if (length === 0) return resolve(shown());
       addon.cuda.read(memory, to, (_, error) => (error === undefined ? resolve(shown()) : reject(error)));
     });
-  return { dtype, length, memory, gpu, probe, bytes: 1, release, value, write, now, read };
+  return { dtype, length, memory, site: gpu, probe, bytes: 1, release, value, write, now, read };
 }
 
 /** Numbers as a typed array of a dtype, as they are where they are one. */
@@ -142,13 +144,14 @@ function encoded(data: ArrayLike<number>, dtype: DeviceDtype): AnyArray {
   return dtypeOf(data) === dtype ? (data as FloatArray) : arrays[dtype].from(data);
 }
 
-/** Whether `copyStorage` can bring the numbers of one storage to another: from the host, or on one GPU. */
-export const reaches = (from: Storage, to: Storage): boolean => from.gpu === undefined || from.gpu === to.gpu;
+/** Whether `copyStorage` can bring the numbers of one storage to another: from the host, or on one site. */
+export const reaches = (from: Storage, to: Storage): boolean => from.site === undefined || from.site === to.site;
 
 /** Writes the numbers of one storage into another. On a GPU it waits only where the dtypes differ. */
 export function copyStorage(from: Storage, to: Storage): void {
   if (to === from) return;
-  if (to.gpu === undefined || from.gpu === undefined) to.write(from.value() as FloatArray);
+  if (to.site === undefined || from.site === undefined) to.write(from.value() as FloatArray);
+  else if (isSpace(to.site)) to.site.copy(to, from);
   else if (from.dtype !== to.dtype) to.write(from.now?.() ?? []);
   else if (to.length > 0) addon.cuda.copy(to.memory as Memory, from.memory as Memory);
 }

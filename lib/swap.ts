@@ -1,6 +1,7 @@
 // Exchanges the values of variables, byte by byte: every bit arrives, whatever the dtype.
 import { bufferOf, spanOf, type FloatArray } from './arrays.ts';
-import type { GpuIndex } from './devices.ts';
+import { isSpace, type GpuIndex } from './devices.ts';
+import type { Space } from './space.ts';
 import { addon, type Memory } from './native.ts';
 import { sizes } from './storage.ts';
 import { Variable } from './variable.ts';
@@ -9,10 +10,25 @@ const scratch = new Uint8Array(65_536); // small enough to stay in the cache
 
 /** Exchanges the values of each `a[i]` with those of `b[i]`, of the same dtype and length, after all have been found there. */
 export function swapValues(a: readonly Variable[], b: readonly Variable[]): void {
-  const gpu = a[0] && Variable.storageOf(a[0]).gpu;
-  if (gpu !== undefined) return swapOnGpu(a, b, gpu);
+  const site = a[0] && Variable.storageOf(a[0]).site;
+  if (isSpace(site)) return swapInSpace(a, b, site);
+  if (site !== undefined) return swapOnGpu(a, b, site);
   const [left, right] = [a.map(bytesOf), b.map(bytesOf)];
   left.forEach((bytes, i) => swapBytes(bytes, right[i] as Uint8Array));
+}
+
+function swapInSpace(a: readonly Variable[], b: readonly Variable[], space: Space): void {
+  a.forEach((variable, i) => {
+    const [one, other] = [Variable.storageOf(variable), Variable.storageOf(b[i] as Variable)];
+    const kept = space.allocate(one.dtype, variable.shape);
+    try {
+      space.copy(kept, one);
+      space.copy(one, other);
+      space.copy(other, kept);
+    } finally {
+      kept.release();
+    }
+  });
 }
 
 /** By copies through one memory for each size that occurs. */

@@ -29,13 +29,13 @@ export function checkTrainables(who: string, list: unknown): Trainable[] {
   return trainables;
 }
 
-const gpuOfTrainable = (trainable: Trainable | undefined) =>
-  isVariable(trainable) ? Variable.storageOf(trainable).gpu : undefined;
+const siteOf = (trainable: Trainable | undefined) =>
+  isVariable(trainable) ? Variable.storageOf(trainable).site : undefined;
 
 function checkTogether(who: string, trainables: readonly Trainable[]): void {
   const [first] = trainables;
-  const device = gpuOfTrainable(first);
-  const i = trainables.findIndex((trainable) => gpuOfTrainable(trainable) !== device);
+  const device = siteOf(first);
+  const i = trainables.findIndex((trainable) => siteOf(trainable) !== device);
   const other = trainables[i];
   if (other === undefined) return;
   const told = (trainable: unknown, i: number) =>
@@ -85,7 +85,7 @@ function checkApart(trainables: readonly Trainable[]): void {
 
 /** On a GPU every variable has memory of its own. */
 function checkOnce(trainables: readonly Trainable[]): void {
-  if (gpuOfTrainable(trainables[0]) === undefined) return;
+  if (siteOf(trainables[0]) === undefined) return;
   const seen = new Map<Trainable, number>();
   trainables.forEach((trainable, i) => {
     const before = seen.get(trainable);

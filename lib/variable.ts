@@ -2,7 +2,7 @@
 import { arrays, checkAttached, dtypeOf, lengthOf, sizeOf, type FloatArray } from './arrays.ts';
 import { isPlainObject } from './configurable.ts';
 import { describedMemory, DeviceArray, type CudaArray } from './device_array.ts';
-import { gpuOf, nameOf, type Device, type DeviceName, type GpuIndex } from './devices.ts';
+import { gpuOf, isSpace, nameOf, type Device, type DeviceName, type Site } from './devices.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import type { Dtype } from './native.ts';
 import {
@@ -84,7 +84,7 @@ export class Variable<T extends FloatArray | DeviceArray = FloatArray> {
     this.shape = Object.freeze(checkShape(options.shape ?? [length], length));
     this.path = checkName(options.name ?? nextName());
     this.dtype = this.#storage.dtype;
-    if (this.#storage.gpu !== undefined) refuseConstraint(this, this.#storage.gpu);
+    if (this.#storage.site !== undefined) refuseConstraint(this, this.#storage.site);
   }
 
   /**
@@ -95,7 +95,7 @@ export class Variable<T extends FloatArray | DeviceArray = FloatArray> {
    * @throws as the constructor
    */
   static zeros(shape: readonly number[], options: Omit<VariableOptions, 'shape'> = {}): Variable {
-    const { dtype = 'float32', gpu, name = nextName() } = checkOptions('Variable.zeros', options, knownOfZeros);
+    const { dtype = 'float32', site, name = nextName() } = checkOptions('Variable.zeros', options, knownOfZeros);
     const length = sizeOf(shape);
     if (length === undefined)
       throw rangeError(
@@ -103,12 +103,12 @@ export class Variable<T extends FloatArray | DeviceArray = FloatArray> {
         `Variable.zeros expects whole numbers >= 0 as its shape, got ${describe(shape)}`,
       );
     const own = { shape: [...shape], name: checkName(name) };
-    return variableOver(nativeStorage(dtype, length, places.variable, gpu), own);
+    return variableOver(nativeStorage(dtype, length, places.variable, site), own);
   }
 
   /** Where it lies: `cpu`, `cuda:0`. */
   get device(): DeviceName {
-    return nameOf(this.#storage.gpu);
+    return nameOf(this.#storage.site);
   }
 
   /** The last part of the path. */
@@ -146,7 +146,7 @@ export class Variable<T extends FloatArray | DeviceArray = FloatArray> {
    */
   get gradient(): T {
     const gradient = Variable.gradientOf(this as unknown as Variable);
-    return (gradient.gpu === undefined ? gradient.value() : (this.#deviceArray ??= this.#shown())) as T;
+    return (gradient.site === undefined ? gradient.value() : (this.#deviceArray ??= this.#shown())) as T;
   }
 
   /**
@@ -156,10 +156,10 @@ export class Variable<T extends FloatArray | DeviceArray = FloatArray> {
    */
   get cuda(): Required<CudaArray> {
     const storage = this.#open();
-    if (storage.gpu !== undefined) return describedMemory(storage as DeviceStorage, this.shape, this);
+    if (typeof storage.site === 'number') return describedMemory(storage as DeviceStorage, this.shape, this);
     throw typeError(
       'ERR_OPT_DEVICE',
-      `"${this.path}" lies on the cpu: make it with { device: 'cuda' } to have it on a GPU`,
+      `"${this.path}" lies on ${isSpace(storage.site) ? nameOf(storage.site) : 'the cpu'}: make it with { device: 'cuda' } to have it on a GPU`,
     );
   }
 
@@ -254,13 +254,18 @@ export class Variable<T extends FloatArray | DeviceArray = FloatArray> {
    * @internal
    */
   static gradientOf(variable: Variable): NativeStorage {
-    const { dtype, length, gpu } = variable.#open();
+    const { dtype, length, site } = variable.#open();
     if (!Variable.isTrainable(variable))
       throw typeError(
         'ERR_OPT_READ_ONLY',
         `only variables that own their memory have a gradient, "${variable.path}" does not`,
       );
-    return (variable.#gradient ??= nativeStorage(dtype as Dtype, length, places.gradient, gpu));
+    if (isSpace(site))
+      throw typeError(
+        'ERR_OPT_DEVICE',
+        `"${variable.path}" lies on ${nameOf(site)} and has no gradient of its own: give one to apply`,
+      );
+    return (variable.#gradient ??= nativeStorage(dtype as Dtype, length, places.gradient, site));
   }
 
   /**
@@ -343,8 +348,8 @@ const isInternal = (options: unknown): boolean => isPlainObject(options) && Obje
 const known = ['shape', 'name', 'dtype', 'device'];
 const knownOfZeros = ['dtype', 'device', 'name'];
 
-/** Checked options: `gpu` is where the device lies. */
-type Checked = Pick<VariableOptions, 'shape' | 'name' | 'dtype'> & { readonly gpu: GpuIndex | undefined };
+/** Checked options: `site` is where the device lies. */
+type Checked = Pick<VariableOptions, 'shape' | 'name' | 'dtype'> & { readonly site: Site | undefined };
 
 function checkOptions(who: string, options: unknown, names = known): Checked {
   if (!isPlainObject(options))
@@ -358,15 +363,15 @@ function checkOptions(who: string, options: unknown, names = known): Checked {
   const { shape, name, dtype, device } = options as VariableOptions;
   if (dtype !== undefined && !(typeof dtype === 'string' && Object.hasOwn(arrays, dtype)))
     throw rangeError('ERR_OPT_CONFIG_RANGE', `${who} expects dtype to be float32 or float64, got ${describe(dtype)}`);
-  return { shape, name, dtype, gpu: gpuOf(who, device) };
+  return { shape, name, dtype, site: gpuOf(who, device) };
 }
 
-function copied(data: unknown, { shape, name, dtype, gpu }: Checked): Storage {
+function copied(data: unknown, { shape, name, dtype, site }: Checked): Storage {
   const numbers = checkNumbers('Variable', data);
   const length = countOf(numbers);
   checkShape(shape ?? [length], length);
   checkName(name ?? '');
-  const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', length, places.variable, gpu);
+  const storage = nativeStorage(dtype ?? dtypeOf(numbers) ?? 'float32', length, places.variable, site);
   try {
     storage.write(numbers);
   } catch (error) {
@@ -386,7 +391,7 @@ function checkedAssignment(who: string, to: Storage, data: unknown): () => void 
   if (!reaches(from, to))
     throw typeError(
       'ERR_OPT_DEVICE',
-      `${who} lies on ${nameOf(to.gpu)} and what is assigned on ${nameOf(from.gpu)}: assign what its await read() gives`,
+      `${who} lies on ${nameOf(to.site)} and what is assigned on ${nameOf(from.site)}: assign what its await read() gives`,
     );
   if (from.length !== to.length)
     throw rangeError('ERR_OPT_LENGTH', `${who} expects ${to.length} elements, got ${from.length}`);
@@ -397,15 +402,15 @@ function checkedAssignment(who: string, to: Storage, data: unknown): () => void 
 export function deviceStorageOf(value: unknown): DeviceStorage | undefined {
   if (!isVariable(value)) return DeviceArray.storageOf(value);
   const storage = Variable.storageOf(value);
-  return storage.gpu === undefined ? undefined : (storage as DeviceStorage);
+  return storage.site === undefined ? undefined : (storage as DeviceStorage);
 }
 
-function refuseConstraint(variable: object, gpu: GpuIndex): void {
+function refuseConstraint(variable: object, site: Site): void {
   const set = (constraint: unknown) => {
     if (constraint !== null)
       throw typeError(
         'ERR_OPT_DEVICE',
-        `a variable on ${nameOf(gpu)} expects constraint to be null, got ${describe(constraint)}: it would need the values on the cpu; put the variable there`,
+        `a variable on ${nameOf(site)} expects constraint to be null, got ${describe(constraint)}: it would need the values on the cpu; put the variable there`,
       );
   };
   Object.defineProperty(variable, 'constraint', { get: () => null, set, enumerable: true });

@@ -68,7 +68,7 @@ type Copies = Map<DeviceStorage, NativeStorage | undefined>;
 function copyThose(variables: readonly Variable[], copies: Copies): void {
   const written = new Set<Storage>(variables.map((variable) => Variable.storageOf(variable)));
   for (const from of [...copies.keys()].filter((from) => written.has(from))) {
-    const copy = nativeStorage(from.dtype as 'float32', from.length, 0, from.gpu);
+    const copy = nativeStorage(from.dtype as 'float32', from.length, 0, from.site);
     copies.set(from, copy);
     copyStorage(from, copy);
   }
@@ -79,7 +79,7 @@ function checkedCopy(who: string, from: DeviceStorage, to: Storage, copies: Copi
   if (!reaches(from, to))
     throw typeError(
       'ERR_OPT_DEVICE',
-      `${who} expects numbers on ${nameOf(to.gpu)}, got some on ${nameOf(from.gpu)}: give what await read() gives`,
+      `${who} expects numbers on ${nameOf(to.site)}, got some on ${nameOf(from.site)}: give what await read() gives`,
     );
   if (from.length !== to.length)
     throw rangeError('ERR_OPT_LENGTH', `${who} expects ${to.length} elements, got ${from.length}`);

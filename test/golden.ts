@@ -93,6 +93,18 @@ export function gradientsAt(
   );
 }
 
+/** Where a problem is replayed. */
+export interface Setting {
+  /** The variables of a problem. */
+  readonly make: (problem: Problem) => Variable[];
+  /** Their values. */
+  readonly read: (variable: Variable) => number[];
+}
+const onHost = (dtype: Dtype): Setting => ({
+  make: (problem) => variablesOf(problem, dtype),
+  read: ({ value }) => [...value],
+});
+
 /** Runs `optimizer` on a problem, with what a case does before single updates. */
 export function replay(
   optimizer: Optimizer,
@@ -101,8 +113,9 @@ export function replay(
   at: readonly number[],
   { actions = {}, excludeFromWeightDecay, steps = problem.steps }: Partial<Case> = {},
   given?: Given,
+  { make, read } = onHost(dtype),
 ): Replay {
-  const variables = variablesOf(problem, dtype);
+  const variables = make(problem);
   if (excludeFromWeightDecay !== undefined)
     optimizer.exclude_from_weight_decay({
       var_list: variables.filter(({ name }) => excludeFromWeightDecay.variables.includes(name)),
@@ -118,7 +131,7 @@ export function replay(
     );
     optimizer.apply(gradients, variables);
     if (at.includes(t)) {
-      result.params.push(variables.map(({ value }) => [...value]));
+      result.params.push(variables.map(read));
       result.iterations.push(optimizer.iterations);
     }
   }
@@ -126,10 +139,10 @@ export function replay(
 }
 
 /** A case of Keras's, run on `dtype`. */
-export function replayCase(file: GoldenFile, c: Case, dtype: Dtype, given?: Given): Replay {
+export function replayCase(file: GoldenFile, c: Case, dtype: Dtype, given?: Given, setting?: Setting): Replay {
   const optimizer = deserialize({ class_name: c.class, config: c.args }) as Optimizer;
   const run = (dtype === 'float32' ? c.float32 : c.exact64) as Run;
-  return replay(optimizer, file.problems[c.problem] as Problem, dtype, run.at, c, given);
+  return replay(optimizer, file.problems[c.problem] as Problem, dtype, run.at, c, given, setting);
 }
 
 /** The bits of float32 numbers, every NaN as one, so that -0 and 0 differ and NaN equals NaN. */

@@ -15,7 +15,7 @@ import {
 } from './golden.ts';
 import { classes } from './optimizers.ts';
 import { isInexact } from './promise.ts';
-import { backends, on, tf } from './tfjs.ts';
+import { nativeBackends, on, tf } from './tfjs.ts';
 
 const { wrap } = optimizers(tf);
 
@@ -55,7 +55,7 @@ async function replayed({ problems }: GoldenFile, c: Case): Promise<{ params: nu
 
 const isSparse = ({ steps }: Case): boolean => steps !== undefined;
 
-for (const backend of backends)
+for (const backend of nativeBackends)
   describe(`TensorFlow.js on ${backend}: goldens`, () => {
     on(backend);
     for (const { className } of classes) {

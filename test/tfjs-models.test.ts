@@ -133,7 +133,7 @@ for (const backend of backends)
   describe(`models of TensorFlow.js on ${backend}`, () => {
     on(backend);
 
-    it('are fitted with the bits of the optimizer on the same gradients', async () => {
+    it('are fitted as the optimizer is on the same gradients, natively with its bits', async () => {
       const learning_rate = new ExponentialDecay({ initial_learning_rate: 0.1, decay_steps: 4, decay_rate: 0.5 });
       const options = { learning_rate, global_clipnorm: 0.5, weight_decay: 0.01, use_ema: true };
       for (const { className } of classes) {
@@ -160,11 +160,13 @@ for (const backend of backends)
           apply(gradients);
         };
         await fit(model, 3);
-        assert.deepEqual(
-          weightsOf(model),
-          arrays.map(({ variable }) => bits(variable.value)),
-          className,
-        );
+        const expected = arrays.map(({ variable }) => [...variable.value]);
+        if (backend !== 'elsewhere') assert.deepEqual(weightsOf(model), expected.map(bits), className);
+        else
+          // its sums have an order of their own
+          weightsOf(model).forEach((list, i) =>
+            list.forEach((x, k) => assert.closeTo(Number(x), expected[i]?.[k] as number, 1e-6, className)),
+          );
         assert.equal(keras.iterations, 6);
         optimizer.dispose();
         model.dispose();

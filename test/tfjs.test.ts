@@ -77,7 +77,8 @@ for (const backend of backends)
       assert.deepEqual(read(cost as Tensor), [13]);
       cost?.dispose();
       for (let i = 0; i < 300; i++) assert.isNull(optimizer.minimize(loss, false, [w]));
-      assert.equal(tf.memory().numTensors, before);
+      const state = backend === 'elsewhere' ? ['momentum', 'velocity'] : []; // what lies in tensors
+      assert.equal(tf.memory().numTensors, before + state.length);
       assert.equal(optimizer.iterations, 301);
       for (const x of read(w)) assert.closeTo(x, 0, 1e-3);
       optimizer.dispose();
@@ -426,7 +427,7 @@ for (const backend of backends)
       const [w, b] = [variable([1, 2, 3], 'w'), variable([1], 'b')];
       const optimizer = nadam({ learning_rate: 1e-3, clipnorm: 1, use_ema: true, gradient_accumulation_steps: 2 });
       const loss = () => tf.sum<Scalar>(tf.square(tf.add(w, b)));
-      optimizer.minimize(loss);
+      for (let t = 0; t < 2; t++) optimizer.minimize(loss); // the first update needs its state
       const { numTensors, numBytes, numDataBuffers } = tf.memory();
       for (let t = 0; t < 10_000; t++) {
         optimizer.minimize(loss);

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { assert } from 'chai';
 
@@ -35,7 +36,13 @@ export function refused(action: () => unknown, code: string, message: RegExp): v
   assert.propertyVal(error, 'code', code);
   assert.match(String(error?.message), message);
 }
-export const backends = ['cpu', 'wasm'] as const;
+// Where no kernel of ours reaches, as it looks to us: the kernels in JavaScript under another name.
+tf.registerBackend('elsewhere', () => new MathBackendCPU());
+tf.copyRegisteredKernels('cpu', 'elsewhere');
+
+/** Those whose steps are native. */
+export const nativeBackends = ['cpu', 'wasm'] as const;
+export const backends = [...nativeBackends, 'elsewhere'] as const;
 
 /** Has the tests of a `describe` run on a backend, and fail if they leave tensors. */
 export function on(backend: (typeof backends)[number]): void {

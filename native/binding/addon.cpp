@@ -1,10 +1,11 @@
-// What JavaScript asks the addon for: the rules with the names of their slots and scalars, the backends, the controls of
+// What JavaScript asks the addon for: the rules with the names of their slots and scalars and what they compute, the backends, the controls of
 // a pass, and the classes Memory and Plan. lib/native.ts types it.
 #include <type_traits>
 
 #include "../backends.h"
 #include "../flush.h"
 #include "../threads.h"
+#include "../trace.h"
 #include "binding.h"
 #include "faults.h"
 
@@ -30,6 +31,7 @@ void describe(Napi::Array rules) {
   rule.Set("sparse", std::is_base_of_v<Sparse, Rule>);
   rule.Set("scalars", strings(rules.Env(), Rule::scalars.at, Rule::scalars.size));
   rule.Set("directed", wholeOf<Rule> != kElementwise);
+  rule.Set("whole", kWholeNames[wholeOf<Rule>]);
   rules.Set(rules.Length(), rule);
 }
 
@@ -38,6 +40,25 @@ Napi::Array describeAll(Napi::Env env, RuleList<Rule...>) {
   Napi::Array rules = Napi::Array::New(env);
   (describe<Rule>(rules), ...);
   return rules;
+}
+
+Napi::Object describe(Napi::Env env, const Trace& trace) {
+  Napi::Array instructions = Napi::Array::New(env);
+  for (const Instruction& instruction : trace.instructions) {
+    Napi::Object one = Napi::Object::New(env);
+    one.Set("operation", kOperationNames[instruction.operation]);
+    one.Set("first", instruction.first);
+    one.Set("second", instruction.second);
+    one.Set("constant", instruction.constant);
+    instructions.Set(instructions.Length(), one);
+  }
+  Napi::Array outputs = Napi::Array::New(env);
+  for (const int output : trace.outputs) outputs.Set(outputs.Length(), output);
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("inputs", trace.inputs);
+  object.Set("instructions", instructions);
+  object.Set("outputs", outputs);
+  return object;
 }
 
 Napi::Array describeBackends(Napi::Env env) {
@@ -70,6 +91,15 @@ std::pair<void*, size_t> bytesOf(const Napi::Value& value) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("rules", describeAll(env, Rules()));
+  exports.Set("trace", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+                const int rule = info[0].As<Napi::Number>().Int32Value();
+                if (rule < 0 || rule >= Rules::size)
+                  fail(Napi::RangeError::New(info.Env(), "no rule has this id"), "ERR_OPT_CONFIG_RANGE");
+                return describe(info.Env(), traceOf(rule));
+              }));
+  exports.Set("traceOfDecay", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+                return describe(info.Env(), traceOfDecay());
+              }));
   exports.Set("backends", describeBackends(env));
   exports.Set("controls", strings(env, kControls, sizeof(kControls) / sizeof(*kControls)));
   exports.Set("storages", strings(env, kStorageNames, kStorages));

@@ -3,6 +3,7 @@ import type { Backend, TensorFlow } from '../tensorflow.ts';
 import { CpuHost } from './cpu.ts';
 import { TensorflowHost, WasmHost } from './copying.ts';
 import type { Host } from './host.ts';
+import { TensorHost } from './tensors.ts';
 
 export type { Host };
 
@@ -18,7 +19,7 @@ function make(tf: TensorFlow, name: string): Host {
   if (name === 'cpu') return new CpuHost(tf);
   if (name === 'wasm') return new WasmHost(tf);
   if (name === 'tensorflow' && !isOnGpu(tf.backend())) return new TensorflowHost(tf);
-  throw new Error(`no host for ${name} yet`);
+  return new TensorHost(tf);
 }
 
 const isOnGpu = (backend: Backend): boolean => (backend as { isUsingGpuDevice?: unknown }).isUsingGpuDevice === true;
