@@ -5,11 +5,16 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { assert } from 'chai';
 
+import { loadTfjsNode } from '../bench/tfjs/node.ts';
 import type { TfOptimizer } from '../lib/tfjs/index.ts';
 import { thrown } from './errors.ts';
 
 setWasmPaths(dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm')) + sep);
 tf.enableProdMode(); // it advises against its own JavaScript backend otherwise
+
+/** Those that run anywhere, or the ones that scripts/tfjs_node.sh names. */
+export const backends: readonly string[] = (process.env['TFJS_BACKENDS'] ?? 'cpu wasm').split(' ');
+if (backends.includes('tensorflow')) loadTfjsNode();
 
 export { tf };
 export type Tensor = ReturnType<typeof tf.tensor>;
@@ -35,10 +40,9 @@ export function refused(action: () => unknown, code: string, message: RegExp): v
   assert.propertyVal(error, 'code', code);
   assert.match(String(error?.message), message);
 }
-export const backends = ['cpu', 'wasm'] as const;
 
 /** Has the tests of a `describe` run on a backend, and fail if they leave tensors. */
-export function on(backend: (typeof backends)[number]): void {
+export function on(backend: string): void {
   let tensors = 0;
   before(async () => {
     await tf.setBackend(backend);
