@@ -6,11 +6,21 @@ import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { assert } from 'chai';
 
+import { loadTfjsNode } from '../bench/tfjs/node.ts';
 import type { TfOptimizer } from '../lib/tfjs/index.ts';
 import { thrown } from './errors.ts';
 
 setWasmPaths(dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm')) + sep);
 tf.enableProdMode(); // it advises against its own JavaScript backend otherwise
+
+// Where no kernel of ours reaches, as it looks to us: the kernels in JavaScript under another name.
+tf.registerBackend('elsewhere', () => new MathBackendCPU());
+tf.copyRegisteredKernels('cpu', 'elsewhere');
+
+/** Those whose steps are native: the ones that run anywhere, or what scripts/tfjs_node.sh names. */
+export const nativeBackends: readonly string[] = (process.env['TFJS_BACKENDS'] ?? 'cpu wasm').split(' ');
+export const backends: readonly string[] = [...nativeBackends, 'elsewhere'];
+if (backends.includes('tensorflow')) loadTfjsNode();
 
 export { tf };
 export type Tensor = ReturnType<typeof tf.tensor>;
@@ -36,16 +46,9 @@ export function refused(action: () => unknown, code: string, message: RegExp): v
   assert.propertyVal(error, 'code', code);
   assert.match(String(error?.message), message);
 }
-// Where no kernel of ours reaches, as it looks to us: the kernels in JavaScript under another name.
-tf.registerBackend('elsewhere', () => new MathBackendCPU());
-tf.copyRegisteredKernels('cpu', 'elsewhere');
-
-/** Those whose steps are native. */
-export const nativeBackends = ['cpu', 'wasm'] as const;
-export const backends = [...nativeBackends, 'elsewhere'] as const;
 
 /** Has the tests of a `describe` run on a backend, and fail if they leave tensors. */
-export function on(backend: (typeof backends)[number]): void {
+export function on(backend: string): void {
   let tensors = 0;
   before(async () => {
     await tf.setBackend(backend);

@@ -6,7 +6,7 @@ import { describe, rangeError, stateError, typeError } from '../errors.ts';
 import { Optimizer } from '../optimizer.ts';
 import type { LearningRate } from '../optimizers/common.ts';
 import type { Variable } from '../variable.ts';
-import { hostOf, type Host } from './hosts/index.ts';
+import { hostOf, type Host, type Hosts } from './hosts/index.ts';
 import { toTensorFlow } from './config.ts';
 import type { NamedTensor, Tensor, TensorFlow, TensorVariable } from './tensorflow.ts';
 
@@ -73,7 +73,7 @@ type AdapterClass = new (keras: Optimizer) => TfAdapter;
 
 /** The class that all optimizers for a TensorFlow.js extend. */
 export function adapterFor(tf: TensorFlow): AdapterClass {
-  const hosts = new Map<string, Host>();
+  const hosts: Hosts = new Map();
 
   class Adapter extends tf.Optimizer implements TfOptimizer {
     readonly keras: Optimizer;
@@ -195,7 +195,7 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
 
     /** Takes over what TensorFlow.js has in the variables. */
     #take(): Host {
-      const host = (this.#host ??= hostOf(tf, hosts));
+      const host = (this.#host = hostOf(tf, hosts, this.#host)); // where TensorFlow.js will look for the values now
       for (const { shown, variable } of this.#trained.values()) host.take(shown, variable);
       return host;
     }

@@ -37,8 +37,8 @@ export class WasmHost extends CopyingHost {
   }
 }
 
-/** libtensorflow on the CPU. */
-export class TensorflowHost extends CopyingHost {
+/** libtensorflow on the CPU, and whatever else a tensor can be read from. */
+export class ReadingHost extends CopyingHost {
   gradient(tensor: Tensor): Float32Array {
     return tensor.dataSync<'float32'>();
   }
