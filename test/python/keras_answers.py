@@ -15,6 +15,7 @@ from keras.src.backend import name_scope
 from keras.src.optimizers import ALL_OBJECTS_DICT
 from keras.src.utils.naming import reset_uids
 from protocol import reply_to_lines
+from tensor_board_answers import answers as tensor_board_answers
 
 copy_momentum()
 ALL_OBJECTS_DICT["lamb"] = keras.optimizers.Lamb  # which Keras forgets there: get("lamb") raises, deserialize gives a string
@@ -82,7 +83,7 @@ def train(request: Request) -> Reply:
     return {"moments": moments, "finalized": encode(variables), "kept": kept}
 
 
-answers = {function.__name__: function for function in (known, default, reread, train)}
+answers = {function.__name__: function for function in (known, default, reread, train)} | tensor_board_answers
 
 
 def answer(request: Request) -> Reply:

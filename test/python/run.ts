@@ -9,9 +9,10 @@ import { checkOptimizer, checkRandom, checkSchedule, type Common } from './every
 import { Keras } from './keras.ts';
 import { plantInOptimizer, plantInSchedule } from './self_test.ts';
 import type { Tally } from './tally.ts';
+import { checkTensorBoard, plantInTensorBoard } from './tensor_board.ts';
 import { checkWrapper, wrapped } from './wrappers.ts';
 
-const help = `Checks every optimizer and schedule against Python's Keras.
+const help = `Checks every optimizer and schedule, and TensorBoard's files, against Python's Keras.
 
   npm run test:python -- [options]
 
@@ -61,6 +62,7 @@ async function commonClasses(keras: Keras): Promise<Common> {
 /** Each line when its checks are done. */
 async function* tallies(keras: Keras): AsyncGenerator<Tally> {
   const common = await commonClasses(keras);
+  yield* options['self-test'] ? plantInTensorBoard(keras) : checkTensorBoard(keras);
   const [schedule, optimizer] = options['self-test']
     ? [plantInSchedule, plantInOptimizer]
     : [checkSchedule, checkOptimizer];
