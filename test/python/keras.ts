@@ -45,6 +45,13 @@ export interface FileEvent {
   readonly bytes: string;
   readonly scalars: readonly (Scalar & { readonly plugin: string })[];
 }
+/** An update of a progress bar: seconds since its beginning, numbers of logs as text. */
+export interface Update {
+  readonly time: number;
+  readonly current: number;
+  readonly logs: Readonly<Record<string, string>>;
+  readonly done: boolean;
+}
 export type Folders<E> = Readonly<Record<string, readonly E[]>>;
 export interface Questions {
   readonly train: {
@@ -69,6 +76,8 @@ export interface Questions {
   readonly keras_events: { readonly optimizer: string; readonly options: object; readonly calls: readonly Call[] };
   /** What is in a folder, read by TensorBoard. */
   readonly shown: { readonly directory: string };
+  /** What Keras's progress bar writes. */
+  readonly bar: { readonly target: number | null; readonly verbose: 1 | 2; readonly updates: readonly Update[] };
   /** TensorFlow's record of data in base64. */
   readonly record: { readonly data: string };
 }
@@ -81,6 +90,7 @@ export interface Answers {
   readonly events: { readonly folders: Folders<FileEvent> };
   readonly keras_events: Answers['events'];
   readonly shown: { readonly folders: Folders<Scalar> };
+  readonly bar: { readonly text: string };
   readonly record: { readonly bytes: string };
 }
 

@@ -14,6 +14,7 @@ from copied_momentum import copy_momentum
 from keras.src.backend import name_scope
 from keras.src.optimizers import ALL_OBJECTS_DICT
 from keras.src.utils.naming import reset_uids
+from progress_bar_answers import answers as progress_bar_answers
 from protocol import reply_to_lines
 from tensor_board_answers import answers as tensor_board_answers
 
@@ -83,7 +84,8 @@ def train(request: Request) -> Reply:
     return {"moments": moments, "finalized": encode(variables), "kept": kept}
 
 
-answers = {function.__name__: function for function in (known, default, reread, train)} | tensor_board_answers
+answers = {function.__name__: function for function in (known, default, reread, train)}
+answers |= progress_bar_answers | tensor_board_answers
 
 
 def answer(request: Request) -> Reply:
