@@ -145,6 +145,23 @@ describe('TensorBoard', () => {
       );
     });
 
+  it('writes every epoch and evaluation, whatever update_freq says', () => {
+    const { log_dir, callback } = scene({ update_freq: 4 });
+    for (let batch = 0; batch < 6; batch++) {
+      callback.on_train_batch_begin(batch);
+      callback.on_train_batch_end(batch, { loss: batch });
+    }
+    callback.on_test_begin();
+    callback.on_test_end({ loss: 7 });
+    callback.on_epoch_end(0, { loss: 8 });
+    assert.deepEqual(scalarsIn(log_dir, 'train'), [
+      ['batch_loss', 4, 3],
+      ['epoch_loss', 0, 8],
+      ['epoch_learning_rate', 0, 0.5],
+    ]);
+    assert.deepEqual(scalarsIn(log_dir, 'validation'), [['evaluation_loss_vs_iterations', 0, 7]]);
+  });
+
   it('writes an evaluation over the steps of the optimizer', () => {
     const { log_dir, callback, optimizer } = scene();
     const weight = new Variable([0]);
