@@ -301,6 +301,8 @@ for (const backend of backends)
       assert.equal(tests(), 3);
       await arrays.fit(model, [spy], 1);
       assert.equal(tests(), 4);
+      const { model: inner } = model as unknown as { model: object };
+      assert.notIncludeMembers(Object.keys(inner), ['testLoop', 'evaluateDataset']);
       tf.dispose(given);
       close(model);
     });
