@@ -5,6 +5,8 @@ import type { Optimizer } from '../optimizer.ts';
 /** What a callback is given to work on: anything that has an optimizer. */
 export interface Model {
   readonly optimizer: Optimizer;
+  /** Set to true, it asks a loop that looks at it to end; `model.fit` of TensorFlow.js does. */
+  stop_training?: boolean;
 }
 /** Results of a batch or an epoch by their names, such as `loss` and `val_loss`; null stands for a missing one. */
 export type Logs = Record<string, number | null | undefined>;

@@ -38,6 +38,7 @@ const object: Field<Logs | null | undefined> = {
 export const checkLogs = (who: string, logs: Logs | null | undefined): Logs =>
   checkField(who, 'logs', object, logs) ?? {};
 export const checkEpoch = (who: string, epoch: number): number => checkField(who, 'epoch', whole(0), epoch);
+export const checkBatch = (who: string, batch: number): number => checkField(who, 'batch', whole(0), batch);
 export const checkRate = (who: string, name: string, rate: number): number => checkField(who, name, finite(), rate);
 
 /** Writes the learning rate of an epoch into its logs, as Keras does. */

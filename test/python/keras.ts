@@ -32,6 +32,27 @@ export interface Training<V> {
   /** The optimizer's variables. */
   readonly kept: readonly { readonly path: string; readonly shape: readonly number[]; readonly dtype: string }[];
 }
+/** A hook of a callback and its arguments, numbers of logs as text; or how many steps the optimizer has had. */
+export type Call = readonly [hook: string, ...args: (number | Readonly<Record<string, string>>)[]];
+/** In a file of TensorBoard's; the value as Python writes it. */
+export interface Scalar {
+  readonly tag: string;
+  readonly step: number;
+  readonly value: string;
+}
+export interface FileEvent {
+  /** In hexadecimal digits, without the time. */
+  readonly bytes: string;
+  readonly scalars: readonly (Scalar & { readonly plugin: string })[];
+}
+/** An update of a progress bar: seconds since its beginning, numbers of logs as text. */
+export interface Update {
+  readonly time: number;
+  readonly current: number;
+  readonly logs: Readonly<Record<string, string>>;
+  readonly done: boolean;
+}
+export type Folders<E> = Readonly<Record<string, readonly E[]>>;
 export interface Questions {
   readonly train: {
     /** Of an optimizer. */
@@ -48,12 +69,29 @@ export interface Questions {
   readonly default: { readonly name: string };
   /** `serialize(deserialize(text))`. */
   readonly reread: { readonly kind: 'optimizers' | 'schedules'; readonly text: string };
+  readonly has_tensorboard: object;
+  /** What is in a folder, read by TensorFlow. */
+  readonly events: { readonly directory: string };
+  /** What Keras's own TensorBoard writes. */
+  readonly keras_events: { readonly optimizer: string; readonly options: object; readonly calls: readonly Call[] };
+  /** What is in a folder, read by TensorBoard. */
+  readonly shown: { readonly directory: string };
+  /** What Keras's progress bar writes. */
+  readonly bar: { readonly target: number | null; readonly verbose: 1 | 2; readonly updates: readonly Update[] };
+  /** TensorFlow's record of data in base64. */
+  readonly record: { readonly data: string };
 }
 export interface Answers {
   readonly train: Training<string>;
   readonly known: Questions['known'] & { readonly version: string };
   readonly default: { readonly form: Serialized };
   readonly reread: { readonly form: Serialized };
+  readonly has_tensorboard: { readonly known: boolean };
+  readonly events: { readonly folders: Folders<FileEvent> };
+  readonly keras_events: Answers['events'];
+  readonly shown: { readonly folders: Folders<Scalar> };
+  readonly bar: { readonly text: string };
+  readonly record: { readonly bytes: string };
 }
 
 export const encode = (values: Iterable<number>): string =>

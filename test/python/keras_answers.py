@@ -14,7 +14,9 @@ from copied_momentum import copy_momentum
 from keras.src.backend import name_scope
 from keras.src.optimizers import ALL_OBJECTS_DICT
 from keras.src.utils.naming import reset_uids
+from progress_bar_answers import answers as progress_bar_answers
 from protocol import reply_to_lines
+from tensor_board_answers import answers as tensor_board_answers
 
 copy_momentum()
 ALL_OBJECTS_DICT["lamb"] = keras.optimizers.Lamb  # which Keras forgets there: get("lamb") raises, deserialize gives a string
@@ -83,6 +85,7 @@ def train(request: Request) -> Reply:
 
 
 answers = {function.__name__: function for function in (known, default, reread, train)}
+answers |= progress_bar_answers | tensor_board_answers
 
 
 def answer(request: Request) -> Reply:

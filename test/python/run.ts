@@ -8,10 +8,12 @@ import { optimizers, schedules } from './configurations.ts';
 import { checkOptimizer, checkRandom, checkSchedule, type Common } from './everything.ts';
 import { Keras } from './keras.ts';
 import { plantInOptimizer, plantInSchedule } from './self_test.ts';
+import { checkProgressBar, plantInProgressBar } from './progress_bar.ts';
 import type { Tally } from './tally.ts';
+import { checkTensorBoard, plantInTensorBoard } from './tensor_board.ts';
 import { checkWrapper, wrapped } from './wrappers.ts';
 
-const help = `Checks every optimizer and schedule against Python's Keras.
+const help = `Checks every optimizer and schedule, files for TensorBoard and progress bars, against Python's Keras.
 
   npm run test:python -- [options]
 
@@ -61,6 +63,8 @@ async function commonClasses(keras: Keras): Promise<Common> {
 /** Each line when its checks are done. */
 async function* tallies(keras: Keras): AsyncGenerator<Tally> {
   const common = await commonClasses(keras);
+  yield await (options['self-test'] ? plantInProgressBar(keras) : checkProgressBar(keras));
+  yield* options['self-test'] ? plantInTensorBoard(keras) : checkTensorBoard(keras);
   const [schedule, optimizer] = options['self-test']
     ? [plantInSchedule, plantInOptimizer]
     : [checkSchedule, checkOptimizer];

@@ -9,7 +9,7 @@ import { Tally } from './tally.ts';
 import type { Start } from './training.ts';
 
 /** A check that has to find a difference; other errors than that are failures. */
-const findsOne = (tally: Tally, what: string, about: unknown, check: () => unknown): Promise<unknown> =>
+export const findsOne = (tally: Tally, what: string, about: unknown, check: () => unknown): Promise<unknown> =>
   tally.check(what, about, async () => {
     try {
       await check();

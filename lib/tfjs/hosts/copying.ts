@@ -5,15 +5,19 @@ import { backendOf, show, type Backend, type Tensor, type TensorVariable } from 
 import { NativeHost } from './native.ts';
 
 abstract class CopyingHost extends NativeHost {
-  readonly #given = new WeakMap<Variable, object>(); // what TensorFlow.js was given last
+  readonly #shared = new WeakMap<Variable, object>(); // what TensorFlow.js had when both were last the same
 
   take(from: TensorVariable, variable: Variable): void {
-    if (this.#given.get(variable) !== from.dataId) variable.assign(this.gradient(from));
+    if (this.#shared.get(variable) === from.dataId) return;
+    variable.assign(this.gradient(from));
+    this.#shared.set(variable, from.dataId);
   }
 
+  /** Unless TensorFlow.js has assigned something since `take`, which is newer. */
   give(variable: Variable, to: TensorVariable): void {
+    if (this.#shared.get(variable) !== to.dataId) return;
     show(this.tf, to, this.shown(variable.value as Float32Array));
-    this.#given.set(variable, to.dataId);
+    this.#shared.set(variable, to.dataId);
   }
 
   abstract override gradient(tensor: Tensor): Float32Array;
