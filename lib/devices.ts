@@ -70,7 +70,7 @@ const startup = (): Startup => (found ??= addon.cuda.startup());
 export function nameOf(gpu: GpuIndex): `cuda:${number}`;
 export function nameOf(site: Site | undefined): DeviceName;
 export function nameOf(site: Site | undefined): DeviceName {
-  if (isSpace(site)) return site.name as DeviceName; // those who use a space get no variables of it by this type
+  if (isSpace(site)) return site.name as DeviceName; // a name that no option `device` takes
   return site === undefined ? 'cpu' : `cuda:${site}`;
 }
 

@@ -2,7 +2,7 @@
 // program of a step. Over 200 lines: one class, whose constructor and passes belong together.
 import { bufferOf, checkMemory, sizeOf, spanOf, type AnyArray, type FloatArray } from './arrays.ts';
 import { notImplemented } from './configurable.ts';
-import { nameOf } from './devices.ts';
+import { isSpace, nameOf } from './devices.ts';
 import { rangeError, typeError } from './errors.ts';
 import { giveToOwners } from './foreign.ts';
 import type { Gathered } from './gradients.ts';
@@ -372,9 +372,10 @@ function checkStateDtype(
 
 function checkDevice({ who, custom }: Layout, { site, variables: [first] }: Roster): void {
   if (site === undefined || !custom) return;
+  const advice = isSpace(site) ? "train on TensorFlow.js's backend cpu or wasm" : 'make them without device';
   throw typeError(
     'ERR_OPT_DEVICE',
-    `${who} steps in TypeScript and expects variables on the cpu, "${first?.path}" is on ${nameOf(site)}: make them without device, or step with a class that has a native rule`,
+    `${who} steps in TypeScript and expects variables on the cpu, "${first?.path}" is on ${nameOf(site)}: ${advice}, or step with a class that has a native rule`,
   );
 }
 

@@ -1,11 +1,10 @@
 // A step of TensorFlow.js's operations: what a native plan does (native/host_plan.cpp), with the same controls. Over 200 lines: one
 // class, whose parts follow the order of a step.
-import { addon, type Memory, type PassSpec, type Plan, type RuleInfo, type TensorSpec, type Trace } from '../native.ts';
 import { stateError } from '../errors.ts';
-import type { Calculus } from './trace.ts';
+import { addon, type Memory, type PassSpec, type Plan, type RuleInfo, type TensorSpec, type Trace } from '../native.ts';
 import { calculusOf, type Value } from './calculus.ts';
 import { Cell } from './cells.ts';
-import { follow } from './trace.ts';
+import { follow, type Calculus } from './trace.ts';
 import type { Tensor, TensorFlow } from './tensorflow.ts';
 import { descents } from './whole.ts';
 
