@@ -272,7 +272,7 @@ for (const backend of backends)
       assert.lengthOf(averages, 4);
       assert.deepEqual(
         weightsOf(model),
-        averages.map(({ value }) => bits(Array.from(value, Number))),
+        (await Promise.all(averages.map((average) => average.read()))).map((value) => bits(Array.from(value, Number))),
       );
       await arrays.fit(model, [new Writing()], 2);
       assert.deepEqual(
