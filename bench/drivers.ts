@@ -1,5 +1,5 @@
 // Every driver: what does a step, or moves as much memory. A driver is a host, which is a process, and perhaps a mode of it.
-import { arrays, javascript, keras, optax, tensorflowJs, torch, type Likeness } from './likeness.ts';
+import { adapter, arrays, javascript, keras, optax, tensorflowJs, torch, type Likeness } from './likeness.ts';
 import { ruleNamed } from './rules.ts';
 import { denseVariants, variantNamed } from './variants.ts';
 
@@ -63,6 +63,14 @@ export const drivers: Readonly<Record<string, Driver>> = {
     when: 'default',
     most: 2 ** 25, // its memory has 32-bit addresses
   },
+  'tfjs:tensorflow': {
+    ...tensorflowJs,
+    about: 'optimizer.applyGradients of TensorFlow.js, tfjs-node on libtensorflow',
+    when: 'named',
+  },
+  'adapter:cpu': { ...adapter, about: 'ours in TensorFlow.js, CPU backend', when: 'named' },
+  'adapter:wasm': { ...adapter, about: 'ours in TensorFlow.js, WebAssembly backend', when: 'named', most: 2 ** 25 },
+  'adapter:tensorflow': { ...adapter, about: 'ours in TensorFlow.js, tfjs-node on libtensorflow', when: 'named' },
   'keras:eager': { ...keras.eager, about: 'optimizer.apply of Keras on TensorFlow, eagerly', when: 'default' },
   'keras:function': { ...keras.function, about: 'the same in a tf.function', when: 'default' },
   'keras:jit': { ...keras.jit, about: 'the same in a tf.function with jit_compile', when: 'default' },
@@ -77,6 +85,8 @@ export const drivers: Readonly<Record<string, Driver>> = {
 
 /** Drivers of a Python host share its process; those of a Node host have one each. */
 export const hostOf = (driver: string): string => driver.split(':')[0] as string;
+/** Empty for a driver that is the whole of its host. */
+export const modeOf = (driver: string): string => driver.slice(hostOf(driver).length + 1);
 export const pythonHosts: readonly string[] = ['keras', 'torch', 'optax'];
 
 export function driverNamed(name: string): Driver {

@@ -3,7 +3,7 @@
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-import { hostOf } from './drivers.ts';
+import { hostOf, modeOf } from './drivers.ts';
 import type { Pass } from './variants.ts';
 import type { Shape } from './work.ts';
 
@@ -69,7 +69,7 @@ const instances = new Map<string, Instance>();
 async function made(driver: string, task: Task): Promise<Instance> {
   const host = hostOf(driver);
   const { make } = (await import(`./hosts/${kFiles[host] ?? host}.ts`)) as { readonly make: Make };
-  return make(task, driver.slice(host.length + 1) || host);
+  return make(task, modeOf(driver) || host);
 }
 
 const encoded = (arrays: readonly ArrayLike<number>[]): string =>

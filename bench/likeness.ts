@@ -37,6 +37,9 @@ export const arrays: Likeness = {
   lacks: { adafactor: 'sees no rows and columns' },
 };
 
+/** The core's kernels on the numbers of a tensor. */
+export const adapter: Likeness = { variants: ['plain'], tolerance: 0 };
+
 export const javascript: Likeness = { variants: ['plain'], tolerance: kRounding };
 
 export const tensorflowJs: Likeness = {

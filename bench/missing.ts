@@ -5,9 +5,10 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { addon } from '../dist/native.js';
-import { drivers, hostOf, pythonHosts } from './drivers.ts';
+import { drivers, hostOf, modeOf, pythonHosts } from './drivers.ts';
 import { trafficAddon } from './hosts/traffic.ts';
 import { pythonFailure } from './python.ts';
+import { tfjsNodeFailure } from './tfjs/node.ts';
 
 /** Why the loops in C++ could not be built; undefined if they were. */
 function trafficFailure(): string | undefined {
@@ -24,7 +25,9 @@ function trafficFailure(): string | undefined {
   return undefined;
 }
 
-function tensorflowFailure(): string | undefined {
+/** Why there is no such backend of TensorFlow.js; undefined if there is. */
+export function tensorflowFailure(backend: string): string | undefined {
+  if (backend === 'tensorflow') return tfjsNodeFailure();
   const { resolve } = createRequire(import.meta.url);
   try {
     for (const name of ['core', 'backend-cpu', 'backend-wasm']) resolve(`@tensorflow/tfjs-${name}`);
@@ -41,13 +44,13 @@ function backendFailure(mode: string): string | undefined {
 
 /** Reasons by driver, of those that cannot run at all. */
 export function missingDrivers(names: readonly string[]): Map<string, string> {
-  const [traffic, tensorflow, python] = [trafficFailure(), tensorflowFailure(), pythonFailure()];
+  const [traffic, python] = [trafficFailure(), pythonFailure()];
   const reason = (name: string): string | undefined => {
     const host = hostOf(name);
     if (['traffic', 'memcpy', 'read'].includes(name)) return traffic;
-    if (host === 'tfjs') return tensorflow;
+    if (['tfjs', 'adapter'].includes(host)) return tensorflowFailure(modeOf(name));
     if (pythonHosts.includes(host)) return python;
-    return host === 'ours' && drivers[name]?.when === 'named' ? backendFailure(name.slice(host.length + 1)) : undefined;
+    return host === 'ours' && drivers[name]?.when === 'named' ? backendFailure(modeOf(name)) : undefined;
   };
   return new Map(
     names.flatMap((name) => [[name, reason(name)] as const].filter((one) => one[1] !== undefined)) as [

@@ -40,10 +40,24 @@ function gpt2(width = 768, layers = 12): Shape[] {
 /** A table of which a step looks up some rows. */
 const embedding = (): Shape[] => [[1_000_000, 64]];
 
+/**
+ * A network of any size that is a power of two from 1K on; undefined for others. Seven kernels, each half as large as the one before,
+ * and eight biases that make up the rest: most of a network's elements are in few of its tensors.
+ */
+function layered(elements: number): Shape[] | undefined {
+  if (!(elements >= 2 ** 10 && Number.isInteger(Math.log2(elements)))) return undefined;
+  const kernel = (length: number): Shape => {
+    const columns = 2 ** Math.floor(Math.log2(length) / 2);
+    return [length / columns, columns];
+  };
+  const kernels = Array.from({ length: 7 }, (_, i) => kernel(elements / 2 ** (i + 1)));
+  return [...kernels, ...Array.from({ length: 8 }, () => [elements / 2 ** 10])];
+}
+
 const networks: Readonly<Record<string, () => Shape[]>> = { resnet50, gpt2, embedding };
 
 /** Any of them, for the command line's help. */
-export const workForms = `${Object.keys(networks).join(' ')}, a number of elements such as 256K, or 1000x1K for 1000 tensors`;
+export const workForms = `${Object.keys(networks).join(' ')}, a number of elements such as 256K, 1000x1K for 1000 tensors, or layered:4M for 15 of many sizes`;
 
 /** The number that `4M` stands for; NaN if it stands for none. */
 function countOf(word: string): number {
@@ -55,6 +69,7 @@ function countOf(word: string): number {
 export function shapesOf(word: string): Shape[] | undefined {
   const network = networks[word];
   if (network !== undefined) return network();
+  if (word.startsWith('layered:')) return layered(countOf(word.slice('layered:'.length)));
   const [tensors, elements] = word.includes('x') ? word.split('x') : ['1', word];
   const [count, length] = [countOf(tensors ?? ''), countOf(elements ?? '')];
   if (Number.isNaN(count + length)) return undefined;

@@ -7,6 +7,7 @@ import { gradientOf, variableOf } from '../bench/inputs.ts';
 import { ruleNamed, ruleNames } from '../bench/rules.ts';
 import { taskOf } from '../bench/task.ts';
 import type { Measurement } from '../bench/trial.ts';
+import { shapesOf, totalOf } from '../bench/work.ts';
 import { Variable, type Optimizer } from '../lib/index.ts';
 import { classes } from './optimizers.ts';
 
@@ -47,6 +48,17 @@ describe('the benchmark suite', () => {
         });
       });
     });
+
+  for (const [word, elements] of Object.entries({ '1K': 2 ** 10, '64K': 2 ** 16, '4M': 2 ** 22 }))
+    it(`has ${word} elements in a network of as many`, () => {
+      const shapes = shapesOf(`layered:${word}`) ?? [];
+      assert.lengthOf(shapes, 15);
+      assert.equal(totalOf(shapes), elements);
+    });
+
+  it('knows no network of a size that is no power of two from 1K on', () => {
+    for (const word of ['3M', '512', '1000', '', 'x']) assert.isUndefined(shapesOf(`layered:${word}`), word);
+  });
 
   describe('a table of every rule', () => {
     const summary = (median: number) => ({ median, low: median, high: median });

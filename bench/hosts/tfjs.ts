@@ -1,9 +1,8 @@
 // TensorFlow.js, on the backend that the mode names.
 import * as tf from '@tensorflow/tfjs-core';
 
-import { timed, type Instance, type Task } from '../host.ts';
-import { gradientOf, variableOf } from '../inputs.ts';
-import { elementsOf } from '../work.ts';
+import type { Instance, Task } from '../host.ts';
+import { instanceOf } from './tensors.ts';
 
 /** By the name in `tf.train`, the options in the order of its arguments. */
 const kinds = {
@@ -23,21 +22,5 @@ function optimizerOf({ rule, plain }: Task): tf.Optimizer {
   return make(...kinds[kind].map((name) => plain[name]));
 }
 
-export async function make(task: Task, backend: string): Promise<Instance> {
-  tf.enableProdMode(); // no advice on the console
-  await import('@tensorflow/tfjs-backend-cpu');
-  if (backend === 'wasm') (await import('@tensorflow/tfjs-backend-wasm')).setThreadsCount(task.threads);
-  await tf.setBackend(backend);
-  const variables = task.shapes.map((shape, i) => tf.variable(tf.tensor(variableOf(elementsOf(shape), i), [...shape])));
-  const gradients = variables.map(({ name, shape, size }, i) => ({
-    name,
-    tensor: tf.tensor(gradientOf(size, i), shape),
-  }));
-  const optimizer = optimizerOf(task);
-  return {
-    run: timed(() => optimizer.applyGradients(gradients)),
-    values: () => variables.map((variable) => variable.dataSync()),
-    drop: () => tf.dispose([...variables, ...gradients.map(({ tensor }) => tensor)]),
-    version: `TensorFlow.js ${tf.version_core}`,
-  };
-}
+export const make = (task: Task, backend: string): Promise<Instance> =>
+  instanceOf(task, backend, () => optimizerOf(task));
