@@ -63,4 +63,5 @@ if [ "$(cat build-tfjs-node/installed 2>/dev/null)" != "$mark" ]; then
   echo "$mark" >build-tfjs-node/installed
 fi
 [ -z "$only_install" ] || exit 0
-npx mocha --no-config --node-option import=tsx --node-option expose-gc --timeout 60000 'test/tfjs-node/*.test.ts'
+TFJS_BACKENDS=tensorflow npx mocha --no-config --node-option import=tsx --node-option expose-gc --timeout 60000 \
+  'test/tfjs*.test.ts' 'test/tfjs-node/*.test.ts'

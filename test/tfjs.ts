@@ -6,6 +6,7 @@ import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { assert } from 'chai';
 
+import { loadTfjsNode } from '../bench/tfjs/node.ts';
 import type { TfOptimizer } from '../lib/tfjs/index.ts';
 import { thrown } from './errors.ts';
 
@@ -36,16 +37,19 @@ export function refused(action: () => unknown, code: string, message: RegExp): v
   assert.propertyVal(error, 'code', code);
   assert.match(String(error?.message), message);
 }
+
 // Where no kernel of ours reaches, as it looks to us: the kernels in JavaScript under another name.
 tf.registerBackend('elsewhere', () => new MathBackendCPU());
 tf.copyRegisteredKernels('cpu', 'elsewhere');
 
+const chosen = process.env['TFJS_BACKENDS']; // by scripts/tfjs_node.sh
 /** Those whose steps are native. */
-export const nativeBackends = ['cpu', 'wasm'] as const;
-export const backends = [...nativeBackends, 'elsewhere'] as const;
+export const nativeBackends: readonly string[] = (chosen ?? 'cpu wasm').split(' ');
+export const backends: readonly string[] = chosen === undefined ? [...nativeBackends, 'elsewhere'] : nativeBackends;
+if (nativeBackends.includes('tensorflow')) loadTfjsNode();
 
 /** Has the tests of a `describe` run on a backend, and fail if they leave tensors. */
-export function on(backend: (typeof backends)[number]): void {
+export function on(backend: string): void {
   let tensors = 0;
   before(async () => {
     await tf.setBackend(backend);
