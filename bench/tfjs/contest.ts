@@ -54,6 +54,12 @@ export async function rightOnes(backend: string, { threads }: Options, failed: F
   return found;
 }
 
+const kWarmUp = 1; // seconds: the hundred calls of a step of TensorFlow.js are four times as slow until V8 has compiled them
+
+async function warmUp(run: Lane['run']): Promise<void> {
+  for (let [repetitions, spent] = [1, 0]; spent < kWarmUp; repetitions *= 2) spent += await run(repetitions);
+}
+
 /** Each in a process of its own, in rounds. */
 export async function measure(
   backend: string,
@@ -68,10 +74,9 @@ export async function measure(
     open.push(peers);
     const peer = peers.of(driver);
     await peer.ask({ do: 'make', driver, task: taskOf(rule, 'plain', threads, shapesOf(workOf(size)) ?? []) });
-    return {
-      driver: title,
-      run: async (repetitions) => (await peer.ask({ do: 'run', driver, repetitions })).seconds ?? NaN,
-    };
+    const run = async (repetitions: number) => (await peer.ask({ do: 'run', driver, repetitions })).seconds ?? NaN;
+    await warmUp(run);
+    return { driver: title, run };
   };
   try {
     const lanes: Lane[] = [];

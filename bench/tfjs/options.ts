@@ -6,7 +6,7 @@ import { shapesOf } from '../work.ts';
 
 export const backends = ['cpu', 'wasm', 'tensorflow'];
 const sizes = ['64K', '1M', '4M', '16M'];
-const quick = { sizes: ['64K', '1M'], rounds: 3, seconds: 0.002 };
+const quick = { sizes: ['256K'], rounds: 3, seconds: 0.002 };
 
 const help = `Measures a step of our optimizers in TensorFlow.js beside a step of its own.
 
@@ -15,7 +15,7 @@ const help = `Measures a step of our optimizers in TensorFlow.js beside a step o
   words          backends (${backends.join(' ')}) and elements, powers of two (${sizes.join(' ')}); default: all these
   --rounds N     samples of every optimizer; default: 7
   --threads N    of ours, of WebAssembly and of libtensorflow; default: 1
-  --quick        ${quick.sizes.join(' and ')}, ${quick.rounds} short rounds
+  --quick        ${quick.sizes.join(' ')}, ${quick.rounds} short rounds
   --json FILE    writes every number there
   --help         this text
 
