@@ -1,11 +1,15 @@
 // The benchmark suite where it needs no clock: its loops, its rules, its tables.
 import { assert } from 'chai';
+import { doneAs } from '../bench/drivers.ts';
 import { make } from '../bench/hosts/javascript.ts';
 import { everyRule } from '../bench/report_rules.ts';
 import type { Trial } from '../bench/report_trials.ts';
 import { gradientOf, variableOf } from '../bench/inputs.ts';
 import { ruleNamed, ruleNames } from '../bench/rules.ts';
 import { taskOf } from '../bench/task.ts';
+import { entrants } from '../bench/tfjs/contest.ts';
+import { backends } from '../bench/tfjs/options.ts';
+import { head, row } from '../bench/tfjs/table.ts';
 import type { Measurement } from '../bench/trial.ts';
 import { shapesOf, totalOf } from '../bench/work.ts';
 import { Variable, type Optimizer } from '../lib/index.ts';
@@ -58,6 +62,24 @@ describe('the benchmark suite', () => {
 
   it('knows no network of a size that is no power of two from 1K on', () => {
     for (const word of ['3M', '512', '1000', '', 'x']) assert.isUndefined(shapesOf(`layered:${word}`), word);
+  });
+
+  it('has a driver for every optimizer in TensorFlow.js, with the rule that it does', () => {
+    for (const backend of backends)
+      for (const { host, rule, against } of entrants) {
+        assert.equal(doneAs(`${host}:${backend}`, rule), rule);
+        assert.equal(host === 'tfjs', against === undefined);
+        assert.include([undefined, ...entrants.map(({ title }) => title)], against);
+      }
+  });
+
+  it('has a table of them: milliseconds, what is spread, how many times as fast, what is absent', () => {
+    const times = [
+      { title: 'tf.train.adam', seconds: { median: 0.02, low: 0.02, high: 0.021 } },
+      { title: 'Adam', seconds: { median: 0.005, low: 0.004, high: 0.006 }, faster: { median: 4, low: 3, high: 5 } },
+    ];
+    assert.match(head, /^\| backend, elements \| tf\.train\.adam \| Adam \|.*\n\| --- \| ---: \|/);
+    assert.equal(row({ backend: 'wasm', size: '4M', times }), '| wasm, 4M | 20.0 | ~5.00 (4.00x) | - | - | - | - |');
   });
 
   describe('a table of every rule', () => {

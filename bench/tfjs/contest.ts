@@ -6,7 +6,7 @@ import { taskOf } from '../task.ts';
 import { shapesOf } from '../work.ts';
 import { workOf, type Options } from './options.ts';
 
-interface Entrant {
+export interface Entrant {
   readonly title: string;
   readonly host: 'tfjs' | 'adapter';
   readonly rule: string;

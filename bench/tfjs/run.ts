@@ -4,9 +4,9 @@ import { circumstances, headOf, load, writeResult } from '../circumstances.ts';
 import { tensorflowFailure } from '../missing.ts';
 import { pinning } from '../peer.ts';
 import { threadsName } from '../table.ts';
-import { measure, rightOnes, type Outcome } from './contest.ts';
+import { measure, rightOnes, type Entrant, type Outcome } from './contest.ts';
 import { readOptions } from './options.ts';
-import { table } from './table.ts';
+import { head, row } from './table.ts';
 
 const options = readOptions();
 const about = circumstances('bench:tfjs');
@@ -16,26 +16,39 @@ Milliseconds of a step, medians of ${options.rounds} rounds, "~" where the middl
 many times as fast as tf.train.adam, SGD as tf.train.sgd, in the same round. A work is 15 tensors, of which the largest has half of the elements.
 `);
 
+const failures: string[] = [];
 const failed =
   (place: string) =>
-  (title: string, { message }: Error): void => {
-    console.log(`  ${place}, ${title}: ${message}`);
-    process.exitCode = 1;
-  };
+  (title: string, { message }: Error): void =>
+    void failures.push(`${place}, ${title}: ${message}`);
 
-const outcomes: Outcome[] = [];
-for (const backend of options.backends) {
-  const missing = tensorflowFailure(backend);
-  if (missing !== undefined) {
-    console.log(`${backend} is left out: ${missing}`);
-    continue;
+/** By backend, those that do what they should. */
+async function checkAll(): Promise<Map<string, readonly Entrant[]>> {
+  const all = new Map<string, readonly Entrant[]>();
+  for (const backend of options.backends) {
+    const missing = tensorflowFailure(backend);
+    if (missing !== undefined) {
+      console.log(`${backend} is left out: ${missing}`);
+      continue;
+    }
+    const right = await rightOnes(backend, options, failed(backend));
+    for (const [{ title }, found] of right) console.log(`${backend}, ${title}: ${found}`);
+    all.set(backend, [...right.keys()]);
   }
-  const right = await rightOnes(backend, options, failed(backend));
-  for (const [{ title }, found] of right) console.log(`${backend}, ${title}: ${found}`);
-  for (const size of options.sizes)
-    outcomes.push(await measure(backend, size, right.keys(), options, failed(`${backend}, ${size}`)));
+  return all;
 }
-const loadAfterwards = load();
-console.log(`\n${table(outcomes)}\n\nload afterwards ${loadAfterwards.join(' ')}`);
-if (options.json !== undefined)
-  writeResult(options.json, { ...about, ...options, load_afterwards: loadAfterwards, outcomes });
+
+const right = await checkAll();
+const outcomes: Outcome[] = [];
+console.log(`\n${head}`);
+for (const [backend, entrants] of right)
+  for (const size of options.sizes) {
+    const outcome = await measure(backend, size, entrants, options, failed(`${backend}, ${size}`));
+    console.log(row(outcome));
+    outcomes.push(outcome);
+  }
+const load_afterwards = load();
+console.log(`\nload afterwards ${load_afterwards.join(' ')}`);
+for (const failure of failures) console.log(failure);
+if (failures.length > 0) process.exitCode = 1;
+if (options.json !== undefined) writeResult(options.json, { ...about, ...options, load_afterwards, outcomes });

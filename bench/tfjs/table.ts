@@ -1,4 +1,4 @@
-// The table of npm run bench:tfjs.
+// The table of npm run bench:tfjs, a row for each backend and size.
 import { markdown } from '../markdown.ts';
 import type { Summary } from '../measure.ts';
 import { short, times } from '../table.ts';
@@ -14,11 +14,11 @@ function cell(time: Time | undefined): string {
   return faster === undefined ? taken : `${taken} (${times(faster.median)})`;
 }
 
-export const table = (outcomes: readonly Outcome[]): string =>
-  markdown(
-    ['backend, elements', ...entrants.map(({ title }) => title)],
-    outcomes.map(({ backend, size, times: all }) => [
-      `${backend}, ${size}`,
-      ...entrants.map((entrant) => cell(all.find(({ title }) => title === entrant.title))),
-    ]),
-  );
+/** The head and no row. */
+export const head = markdown(['backend, elements', ...entrants.map(({ title }) => title)], []);
+
+/** As a line of markdown. */
+export function row({ backend, size, times: all }: Outcome): string {
+  const cells = entrants.map((entrant) => cell(all.find(({ title }) => title === entrant.title)));
+  return markdown([`${backend}, ${size}`, ...cells], []).split('\n')[0] as string;
+}
