@@ -204,6 +204,24 @@ for (const backend of backends)
       assert.deepEqual(await run(backend === 'cpu' ? 'wasm' : 'cpu'), await run(backend));
     });
 
+    it('steps where the variables are wanted now, and leaves clones alone there', async () => {
+      const w = variable([1, 2], 'w');
+      const optimizer = sgd(1);
+      const kept: [Tensor, number[]][] = [];
+      for (const name of [backend, backend === 'wasm' ? 'cpu' : 'wasm', backend]) {
+        await tf.setBackend(name);
+        for (let t = 0; t < 2; t++) {
+          kept.push([w.clone(), read(w)]);
+          tf.dispose(tf.neg(w)); // takes the values to the backend
+          step(optimizer, { w: [1, 1] });
+        }
+      }
+      assert.deepEqual(read(w), [-5, -4]);
+      for (const [tensor, values] of kept) assert.deepEqual(read(tensor), values);
+      optimizer.dispose();
+      tf.dispose(kept.map(([tensor]) => tensor));
+    });
+
     it('keeps the values when it is gone, and its memory as long as they are used', async () => {
       const w = variable(
         Array.from({ length: 100_000 }, (_, i) => i),

@@ -195,7 +195,7 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
 
     /** Takes over what TensorFlow.js has in the variables. */
     #take(): Host {
-      const host = (this.#host ??= hostOf(tf, hosts));
+      const host = (this.#host = hostOf(tf, hosts)); // of the backend as it is now: where TensorFlow.js will look for the values
       for (const { shown, variable } of this.#trained.values()) host.take(shown, variable);
       return host;
     }
