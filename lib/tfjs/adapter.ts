@@ -6,7 +6,7 @@ import { describe, rangeError, stateError, typeError } from '../errors.ts';
 import { Optimizer } from '../optimizer.ts';
 import type { LearningRate } from '../optimizers/common.ts';
 import type { Variable } from '../variable.ts';
-import { hostOf, type Host } from './hosts/index.ts';
+import { hostAfter, hostOf, type Host } from './hosts/index.ts';
 import { toTensorFlow } from './config.ts';
 import type { NamedTensor, Tensor, TensorFlow, TensorVariable } from './tensorflow.ts';
 
@@ -195,7 +195,8 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
 
     /** Takes over what TensorFlow.js has in the variables. */
     #take(): Host {
-      const host = (this.#host = hostOf(tf, hosts)); // of the backend as it is now: where TensorFlow.js will look for the values
+      const host = this.#host ? hostAfter(tf, hosts, this.#host) : hostOf(tf, hosts);
+      this.#host = host;
       for (const { shown, variable } of this.#trained.values()) host.take(shown, variable);
       return host;
     }
