@@ -208,7 +208,8 @@ for (const backend of backends)
       const w = variable([1, 2], 'w');
       const optimizer = sgd(1);
       const kept: [Tensor, number[]][] = [];
-      for (const name of [backend, backend === 'wasm' ? 'cpu' : 'wasm', backend]) {
+      const others = ['wasm', 'elsewhere', 'cpu'].filter((name) => name !== backend).slice(0, 2); // tfjs-node shares arrays with cpu
+      for (const name of [backend, ...others, backend]) {
         await tf.setBackend(name);
         for (let t = 0; t < 2; t++) {
           kept.push([w.clone(), read(w)]);
@@ -216,7 +217,7 @@ for (const backend of backends)
           step(optimizer, { w: [1, 1] });
         }
       }
-      assert.deepEqual(read(w), [-5, -4]);
+      assert.deepEqual(read(w), [-7, -6]);
       for (const [tensor, values] of kept) assert.deepEqual(read(tensor), values);
       optimizer.dispose();
       tf.dispose(kept.map(([tensor]) => tensor));

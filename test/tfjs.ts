@@ -17,10 +17,11 @@ tf.enableProdMode(); // it advises against its own JavaScript backend otherwise
 tf.registerBackend('elsewhere', () => new MathBackendCPU());
 tf.copyRegisteredKernels('cpu', 'elsewhere');
 
-/** Those whose steps are native: the ones that run anywhere, or what scripts/tfjs_node.sh names. */
-export const nativeBackends: readonly string[] = (process.env['TFJS_BACKENDS'] ?? 'cpu wasm').split(' ');
-export const backends: readonly string[] = [...nativeBackends, 'elsewhere'];
-if (backends.includes('tensorflow')) loadTfjsNode();
+const chosen = process.env['TFJS_BACKENDS']; // by scripts/tfjs_node.sh
+/** Those whose steps are native. */
+export const nativeBackends: readonly string[] = (chosen ?? 'cpu wasm').split(' ');
+export const backends: readonly string[] = chosen === undefined ? [...nativeBackends, 'elsewhere'] : nativeBackends;
+if (nativeBackends.includes('tensorflow')) loadTfjsNode();
 
 export { tf };
 export type Tensor = ReturnType<typeof tf.tensor>;

@@ -14,7 +14,7 @@ const tf = loadTfjsNode();
 const { nadam } = optimizers(tf);
 
 type Place = string | io.IOHandler;
-const handlers: Readonly<Record<string, { to(folder: string): Place; from(folder: string): Place }>> = {
+const handlers: Readonly<Record<string, { to: (folder: string) => Place; from: (folder: string) => Place }>> = {
   "tfjs-node's file://": {
     to: (folder) => pathToFileURL(folder).href,
     from: (folder) => `${pathToFileURL(folder).href}/model.json`,

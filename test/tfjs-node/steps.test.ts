@@ -4,12 +4,12 @@ import { assert } from 'chai';
 import { gradientOf, variableOf } from '../../bench/inputs.ts';
 import { loadTfjsNode } from '../../bench/tfjs/node.ts';
 import { elementsOf, shapesOf } from '../../bench/work.ts';
-import { Variable } from '../../lib/index.ts';
+import { SGD, Variable } from '../../lib/index.ts';
 import { optimizers } from '../../lib/tfjs/index.ts';
 import { makers } from '../optimizers.ts';
 
 const tf = loadTfjsNode();
-const { wrap, nadam } = optimizers(tf);
+const { wrap, nadam, sgd } = optimizers(tf);
 
 /** As an operation leaves it: a tensor made of an array may still be that array. */
 const computed = (values: Float32Array, shape: number[]) => tf.tidy(() => tf.mul(tf.tensor(values, shape), 1));
@@ -44,6 +44,31 @@ describe('a step on libtensorflow', () => {
       optimizer.dispose();
       core.dispose();
       dispose();
+    });
+
+  for (const length of [2 ** 10, 2 ** 17 - 1, 2 ** 17, 2 ** 18])
+    it(`on ${length} elements copies every bit, and leaves clones and reshapes alone`, () => {
+      const special = [1e-42, -1e-42, -0, 0, NaN, Infinity, -Infinity, 3.4e38, 1];
+      const values = Float32Array.from({ length }, (_, i) => special[i % special.length] as number);
+      const variable = tf.tidy(() => tf.variable(computed(values, [length, 1]), true, 'special'));
+      const core = new Variable(values, { shape: [length, 1] });
+      const [optimizer, alone] = [sgd(0.5), new SGD({ learning_rate: 0.5 })];
+      const gradient = tf.zeros([length, 1]);
+      const kept: [ReturnType<typeof tf.tensor>, Buffer][] = [];
+      for (let t = 0; t < 3; t++) {
+        optimizer.applyGradients({ special: gradient });
+        alone.apply([new Float32Array(length)], [core]);
+        const now = Buffer.from(core.value.slice().buffer);
+        kept.push([variable.clone(), now], [tf.reshape(variable, [length]), now]);
+        tf.tidy(() => variable.assign(tf.mul(variable, 2)));
+        core.assign(variable.dataSync<'float32'>());
+        optimizer.applyGradients({ special: gradient });
+        alone.apply([new Float32Array(length)], [core]);
+      }
+      for (const [tensor, bytes] of kept) assert.isTrue(Buffer.from(tensor.dataSync().slice().buffer).equals(bytes));
+      optimizer.dispose();
+      alone.dispose();
+      tf.dispose([variable, gradient, ...kept.map(([tensor]) => tensor)]);
     });
 
   it('leaves no memory behind, of which 1000 steps would take 1 GB', () => {
