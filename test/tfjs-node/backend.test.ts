@@ -7,6 +7,8 @@ import { loadTfjsNode } from '../../bench/tfjs/node.ts';
 const tf = loadTfjsNode();
 
 describe('tfjs-node', () => {
+  before(() => tf.setBackend('tensorflow'));
+
   it('is the backend of the copy that imports give', () => {
     assert.equal(core.getBackend(), 'tensorflow');
     assert.strictEqual<unknown>(tf.engine(), core.engine());

@@ -9,6 +9,7 @@ import { assert } from 'chai';
 import { loadTfjsNode } from '../../bench/tfjs/node.ts';
 import { CosineDecay } from '../../lib/index.ts';
 import { fileSystem, optimizers } from '../../lib/tfjs/index.ts';
+import { on } from '../tfjs.ts';
 
 const tf = loadTfjsNode();
 const { nadam } = optimizers(tf);
@@ -49,6 +50,7 @@ function done(model: LayersModel): void {
 }
 
 describe('a model on libtensorflow', () => {
+  on('tensorflow');
   let folder = '';
   beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'tfjs-node-'))));
   afterEach(() => rmSync(folder, { recursive: true }));

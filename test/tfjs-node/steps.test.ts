@@ -7,6 +7,7 @@ import { elementsOf, shapesOf } from '../../bench/work.ts';
 import { SGD, Variable } from '../../lib/index.ts';
 import { optimizers } from '../../lib/tfjs/index.ts';
 import { makers } from '../optimizers.ts';
+import { on } from '../tfjs.ts';
 
 const tf = loadTfjsNode();
 const { wrap, nadam, sgd } = optimizers(tf);
@@ -27,6 +28,7 @@ function network(elements: string) {
 }
 
 describe('a step on libtensorflow', () => {
+  on('tensorflow');
   for (const [name, make] of makers())
     it(`of ${name} has the bits of the core`, () => {
       const { shapes, variables, gradients, dispose } = network('64K');
