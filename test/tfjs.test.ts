@@ -399,6 +399,29 @@ for (const backend of backends)
       }
     });
 
+    it('goes on with the scale of a state that waits for the variables, whether they are named or not', async () => {
+      const w = variable([3], 'w');
+      const make = () =>
+        wrap(
+          new LossScaleOptimizer({
+            inner_optimizer: new SGD({ learning_rate: 0.125 }),
+            initial_scale: 4,
+            dynamic_growth_steps: 1,
+          }),
+        );
+      const loss = () => tf.sum<Scalar>(tf.mul(w, w));
+      for (const list of [[w], undefined]) {
+        tf.tidy(() => w.assign(tf.tensor1d([4])));
+        const [optimizer, again] = [make(), make()];
+        optimizer.minimize(loss, false, list);
+        assert.deepEqual([...read(w), optimizer.iterations, optimizer.keras.dynamic_scale], [3, 1, 8]);
+        await again.setWeights(await optimizer.getWeights());
+        again.minimize(loss, false, list);
+        assert.deepEqual([...read(w), again.iterations, again.keras.dynamic_scale], [2.25, 2, 16]);
+        for (const one of [optimizer, again]) one.dispose();
+      }
+    });
+
     it('skips a step whose gradients are not finite, with a dynamic loss scale', () => {
       const w = variable([3], 'w');
       const optimizer = wrap(

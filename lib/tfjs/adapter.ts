@@ -19,7 +19,10 @@ export interface TfOptimizer<K extends Optimizer = Optimizer> extends TensorFlow
   set learningRate(value: LearningRate);
   /** As the property; the name that `tf.train.sgd` has for it. */
   setLearningRate(value: LearningRate): void;
-  /** Calls of `applyGradients`: with gradient accumulation more than there were updates. */
+  /**
+   * Calls of `applyGradients`: with gradient accumulation more than there were updates. A `LossScaleOptimizer` counts none that it
+   * leaves out.
+   */
   readonly iterations: number;
   /**
    * Allocates the state for these variables, in this order. Without it the first `applyGradients` does so for the variables that it
@@ -50,6 +53,10 @@ const ours = new WeakSet<object>();
 /** An optimizer that `optimizers(tf)` made; undefined for anything else. */
 export const tfOptimizerOf = (value: unknown): TfOptimizer | undefined =>
   typeof value === 'object' && value !== null && ours.has(value) ? (value as TfOptimizer) : undefined;
+
+/** The optimizer that counts the steps: one with a dynamic loss scale has the one inside do it. */
+const counting = (keras: Optimizer): Optimizer =>
+  'inner_optimizer' in keras ? counting(keras.inner_optimizer as Optimizer) : keras;
 
 /** A value of the state, as setWeights got it. */
 interface Saved {
@@ -102,12 +109,12 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
     }
 
     override get iterations(): number {
-      return Optimizer.runnerOf(this.keras).counter;
+      return Optimizer.runnerOf(counting(this.keras)).counter;
     }
 
     /** Counts a step that did not happen. */
     protected override incrementIterations(): void {
-      Optimizer.runnerOf(this.keras).counter++;
+      Optimizer.runnerOf(counting(this.keras)).counter++;
     }
 
     /**
@@ -115,6 +122,7 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
      * expects; the loss is the one that `f` returned.
      */
     override computeGradients(f: () => Scalar, varList?: TensorVariable[]): { value: Scalar; grads: NamedTensorMap } {
+      if (this.#pending && counting(this.keras) !== this.keras) this.#restoreScale(f, varList);
       const scale = this.keras.scale_loss(1);
       if (scale === 1) return super.computeGradients(f, varList);
       let value: Scalar | undefined;
@@ -130,6 +138,14 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
         value?.dispose();
         throw error;
       }
+    }
+
+    /** The scale is in the state that waits for the variables: they are found out before the loss is scaled. */
+    #restoreScale(f: () => Scalar, varList?: TensorVariable[]): void {
+      if (varList) return this.build(varList);
+      const { value, grads } = super.computeGradients(f);
+      tf.dispose([value, ...Object.values(grads)]);
+      this.build(this.#checked(grads).map(([variable]) => variable));
     }
 
     /**
@@ -273,7 +289,7 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
         );
       if (this.#trained.size > 0) this.#restore(saved);
       this.#pending = this.#trained.size === 0 && saved.length > 0 ? saved : undefined;
-      Optimizer.runnerOf(this.keras).counter = count;
+      Optimizer.runnerOf(counting(this.keras)).counter = count;
     }
 
     #restore(saved: readonly Saved[]): void {
