@@ -179,6 +179,19 @@ for (const backend of backends)
       optimizer.dispose();
     });
 
+    it('goes on with the others when a variable has been disposed of', () => {
+      const [a, b] = [variable([3, 4], 'a'), variable([3], 'b')];
+      const optimizer = momentum(1, 0.5);
+      step(optimizer, { a: [1, 1], b: [1] });
+      a.dispose();
+      const { numTensors } = tf.memory();
+      step(optimizer, { b: [1] });
+      assert.deepEqual(read(b), [0.5]);
+      assert.equal(tf.memory().numTensors, numTensors);
+      refused(() => step(optimizer, { a: [1, 1] }), 'ERR_OPT_UNKNOWN_VARIABLE', /"a"/);
+      optimizer.dispose();
+    });
+
     it('lets two optimizers take turns on a variable', () => {
       const w = variable([8], 'w');
       const pair = [sgd(1), momentum(1, 0.5)];

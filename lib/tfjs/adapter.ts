@@ -212,12 +212,17 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
     /** Takes over what TensorFlow.js has in the variables. */
     #take(): Host {
       const host = (this.#host = hostOf(tf, hosts, this.#host)); // where TensorFlow.js will look for the values now
-      for (const { shown, variable } of this.#trained.values()) host.take(shown, variable);
+      for (const { shown, variable } of this.#there()) host.take(shown, variable);
       return host;
     }
 
     #give(host: Host): void {
-      for (const { shown, variable } of this.#trained.values()) host.give(variable, shown);
+      for (const { shown, variable } of this.#there()) host.give(variable, shown);
+    }
+
+    /** Those that TensorFlow.js still has: of two models that share the optimizer one may be gone. */
+    #there(): readonly Trained[] {
+      return [...this.#trained.values()].filter(({ shown }) => !shown.isDisposed);
     }
 
     #checked(given: NamedTensorMap | NamedTensor[]): readonly (readonly [TensorVariable, Tensor | null | undefined])[] {

@@ -59,7 +59,6 @@ export class TensorPlan implements Plan {
   readonly #calculus: Calculus<Value>;
   readonly #decay = addon.traceOfDecay();
   readonly #passes: readonly TensorPass[];
-  readonly #cells: readonly Cell[];
   readonly #written = new Map<Cell, Tensor>(); // by the step that runs,
   #total: Tensor | undefined; // and the norm of its gradients
   #norm: Tensor | undefined; // of the last step
@@ -69,14 +68,12 @@ export class TensorPlan implements Plan {
     this.#calculus = calculusOf(tf);
     const [numbers, size] = [new Float64Array(control.buffer()), addon.controlSize];
     this.#passes = specs.map((spec, i) => new TensorPass(spec, numbers.subarray(i * size, (i + 1) * size)));
-    const sources = specs.flatMap(({ tensors }) =>
-      tensors.flatMap(({ sources, extra = [] }) => [...sources, ...extra]),
-    );
-    this.#cells = [...new Set(sources.filter((source) => source instanceof Cell))];
   }
 
   bind(arrays: Arrays): void {
-    for (const cell of this.#cells) cell.check();
+    const present = this.#passes.flatMap(({ tensors }) => tensors.filter((tensor) => isPresent(tensor, arrays)));
+    for (const { sources, extra = [] } of present)
+      for (const source of [...sources, ...extra]) if (source instanceof Cell) source.check();
     for (const array of arrays) if (array instanceof Cell) array.check();
   }
 
