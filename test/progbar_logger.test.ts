@@ -171,6 +171,15 @@ describe('the progress bar', () => {
     assert.equal(lines, before + 1);
   });
 
+  it('rounds ties to the even digit, as Python does', () => {
+    let [text, time] = ['', 0];
+    const bar = new ProgressBar(1, 'line', { write: (more) => (text += more), now: () => time });
+    time = 2.5;
+    bar.update(1, { low: 5 / 32, high: 15 / 32, negative: -1 / 32, other: 0.00125, whole: 3 }, true);
+    const results = 'low: 0.1562 - high: 0.4688 - negative: -0.0312 - other: 0.0013 - whole: 3.0000';
+    assert.equal(text, `1/1 - 2s - 2s/step - ${results}\n`);
+  });
+
   it('covers what was there where it gets shorter', () => {
     let [text, time] = ['', 0];
     const bar = new ProgressBar(2, 'bar', { write: (more) => (text = more), now: () => time });

@@ -17,11 +17,19 @@ const coloured = (color: number, length: number): string => `\x1b[${color}m${'\u
 // eslint-disable-next-line no-control-regex -- the very characters that are not seen
 const invisible = /\x1b\[\d+m/g;
 
+/** As Python does it: of two numbers that are equally near the one with the even digit, where `toFixed` takes the larger. */
+function fixed(value: number, digits: number): string {
+  const isTie = Math.abs((value * 2 ** (digits + 1)) % 2) === 1; // a half of the last digit is not exact otherwise
+  if (!isTie) return value.toFixed(digits);
+  const below = Math.floor(value * 10 ** digits);
+  return ((below % 2 === 0 ? below : below + 1) / 10 ** digits).toFixed(digits);
+}
+
 /** As Python writes it. */
 function shownValue(value: number): string {
   if (Number.isNaN(value)) return 'nan';
   if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
-  if (Math.abs(value) > 1e-3) return value.toFixed(4);
+  if (Math.abs(value) > 1e-3) return fixed(value, 4);
   return value.toExponential(4).replace(/\d+$/, (digits) => digits.padStart(2, '0'));
 }
 
@@ -30,8 +38,8 @@ const shownLogs = (logs: ReadonlyMap<string, number>): string =>
 
 /** The time of a step, which is also shown where there was none. */
 function shownPace(seconds: number): string {
-  if (seconds >= 1 || seconds === 0) return ` ${seconds.toFixed(0)}s/step`;
-  return seconds >= 1e-3 ? ` ${(1e3 * seconds).toFixed(0)}ms/step` : ` ${(1e6 * seconds).toFixed(0)}us/step`;
+  if (seconds >= 1 || seconds === 0) return ` ${fixed(seconds, 0)}s/step`;
+  return seconds >= 1e-3 ? ` ${fixed(1e3 * seconds, 0)}ms/step` : ` ${fixed(1e6 * seconds, 0)}us/step`;
 }
 
 /** How long it takes still. */
@@ -82,7 +90,7 @@ export class ProgressBar {
   }
 
   #elapsed(now: number): string {
-    return `${(now - this.#start).toFixed(0)}s`;
+    return `${fixed(now - this.#start, 0)}s`;
   }
 
   #printLine(current: number, now: number, pace: number): void {

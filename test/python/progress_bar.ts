@@ -6,7 +6,7 @@ import type { Keras, Update } from './keras.ts';
 import { findsOne } from './self_test.ts';
 import { Tally } from './tally.ts';
 
-const values = [2.5, 0.3337, 0.001, -0.0005, 12345.678, 0, 1e-40, -7.25, NaN, Infinity, -Infinity];
+const values = [2.5, 0.3337, 0.001, -0.0005, 12345.678, 0, 1e-40, -7.25, 5 / 32, NaN, Infinity, -Infinity];
 const names = ['loss', 'accuracy', 'val_loss'];
 
 /** Steps that take `pace` seconds; the results change their widths. */
