@@ -123,10 +123,13 @@ for (const backend of backends)
       for (const optimizer of [plain, scheduled]) optimizer.dispose();
     });
 
-    it('counts a step that did not happen', () => {
+    it('counts a step that did not happen', async () => {
       const optimizer = adam(0.1);
       (optimizer as unknown as { incrementIterations(): void }).incrementIterations();
       assert.equal(optimizer.iterations, 1);
+      const { name, tensor } = await optimizer.saveIterations();
+      assert.deepEqual([name, tensor.dtype, ...read(tensor)], ['iter', 'int32', 1]);
+      tensor.dispose();
       optimizer.dispose();
     });
 

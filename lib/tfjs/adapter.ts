@@ -245,6 +245,15 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
       );
     }
 
+    #iter(): NamedTensor {
+      return { name: 'iter', tensor: tf.scalar(this.iterations, 'int32') };
+    }
+
+    /** The first one of `getWeights`; the tensor is the caller's. */
+    override saveIterations(): Promise<NamedTensor> {
+      return Promise.resolve(this.#iter());
+    }
+
     /** Whether `getWeights` gives a variable of the optimizer: not the counter, and not the rate, which is in the config. */
     #isSaved(variable: Variable, i: number): boolean {
       return i > 0 && variable.name !== 'learning_rate';
@@ -257,7 +266,7 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
     override async getWeights(): Promise<NamedTensor[]> {
       tf.dispose([...this.#given]);
       const host = this.#host;
-      const iter = { name: 'iter', tensor: tf.scalar(this.iterations, 'int32') as Tensor };
+      const iter = this.#iter();
       const state = this.#pending
         ? this.#pending.map(({ name, shape, values }) => ({
             name,
