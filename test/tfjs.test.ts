@@ -450,6 +450,21 @@ for (const backend of backends)
       optimizer.dispose();
     });
 
+    it('shows what an asynchronous part has written', async () => {
+      const w = variable([0], 'w');
+      const optimizer = sgd({ learning_rate: 1, use_ema: true, ema_momentum: 0.5 });
+      step(optimizer, { w: [-1] });
+      step(optimizer, { w: [-1] });
+      const part = async () => {
+        await new Promise(setImmediate);
+        optimizer.keras.swap_ema_weights();
+        return 3;
+      };
+      assert.equal(await optimizer.during(part), 3);
+      assert.deepEqual(read(w), [1.5]);
+      optimizer.dispose();
+    });
+
     it('swaps variables and averages, and leaves the averages at the end', () => {
       const w = variable([0], 'w');
       const optimizer = sgd({ learning_rate: 1, use_ema: true, ema_momentum: 0.5 });

@@ -38,7 +38,7 @@ export interface TfOptimizer<K extends Optimizer = Optimizer> extends TensorFlow
   finalizeVariableValues(): void;
   /** With `use_ema`, exchanges variables and averages; once more to have them back. */
   swapEmaWeights(): void;
-  /** Runs what works on the variables of `keras`; TensorFlow.js sees what it writes there. */
+  /** Runs what works on the variables of `keras`; TensorFlow.js sees what it writes there, if it is asynchronous at its end. */
   during<R>(part: () => R): R;
 }
 
@@ -203,7 +203,8 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
     during<R>(part: () => R): R {
       const host = this.#take();
       try {
-        return part();
+        const result = part();
+        return result instanceof Promise ? (result.finally(() => this.#give(host)) as R) : result;
       } finally {
         this.#give(host);
       }
