@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { io, LayersModel, NamedTensorMap } from '@tensorflow/tfjs';
+import type { io, LayersModel, NamedTensorMap, Variable } from '@tensorflow/tfjs';
 import { assert } from 'chai';
 
 import * as library from '../lib/index.ts';
@@ -193,6 +193,31 @@ for (const backend of backends)
         assert.deepEqual(weightsOf(again), weightsOf(model), title);
         for (const one of [optimizer, loaded]) one.dispose();
         for (const one of [model, again]) one.dispose();
+      }
+    });
+
+    it('come back where a layer was frozen on the way, if build is told of all variables', async () => {
+      const model = network(own.adam(0.1));
+      await fit(model, 1);
+      (model.layers[0] as (typeof model.layers)[number]).trainable = false;
+      model.compile({ optimizer: model.optimizer, loss: 'meanSquaredError' });
+      await fit(model, 1);
+      const [bare, built] = [await reloaded(model), await reloaded(model)];
+      const build = ({ optimizer }: LayersModel, weights: LayersModel['weights']) =>
+        (optimizer as TfOptimizer).build(weights.map((weight) => weight.read() as Variable));
+      refused(
+        () => build(bare, bare.trainableWeights), // as the first step does
+        'ERR_OPT_LENGTH',
+        /expects 4 tensors after iter, got 8: .* call build with those, in their order, first/,
+      );
+      build(
+        built,
+        built.layers.flatMap(({ weights }) => weights),
+      );
+      assert.deepEqual(await fit(built, 1), await fit(model, 1));
+      for (const one of [model, bare, built]) {
+        (one.optimizer as TfOptimizer).dispose();
+        one.dispose();
       }
     });
 

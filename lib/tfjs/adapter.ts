@@ -312,7 +312,10 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
       const state = variables.filter(this.#isSaved);
       const who = `${this.#who}.setWeights`;
       if (state.length !== saved.length)
-        throw rangeError('ERR_OPT_LENGTH', `${who} expects ${state.length} tensors after iter, got ${saved.length}`);
+        throw rangeError(
+          'ERR_OPT_LENGTH',
+          `${who} expects ${state.length} tensors after iter, got ${saved.length}: make it with the same options, and if other variables were trained before, call build with those, in their order, first`,
+        );
       const values = new Map(
         state.map((variable, i) => {
           const { shape, values } = saved[i] as Saved;
