@@ -479,6 +479,14 @@ for (const backend of backends)
       optimizer.dispose();
     });
 
+    it('is a tape for float64, whose gradients it computes in float32', () => {
+      const [w, plain] = [new Variable([3, -2], { dtype: 'float64' }), Float64Array.of(1)];
+      const optimizer = new SGD({ learning_rate: 0.5 });
+      optimizer.minimize((v, p) => tf.sum<Scalar>(tf.add(tf.square(v), p)), [w, plain], tape);
+      assert.deepEqual([...w.value, ...plain], [0, 0, 0]);
+      optimizer.dispose();
+    });
+
     it('is a tape for optimizers on their own variables', () => {
       const before = tf.memory().numTensors;
       const [w, b, unused] = [new Variable([1, 2, 3, 4], { shape: [2, 2] }), Float32Array.of(1, 1), new Variable([7])];
