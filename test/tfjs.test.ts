@@ -378,6 +378,12 @@ for (const backend of backends)
       refused(() => optimizer.swapEmaWeights(), 'ERR_OPT_CONFIG_RANGE', /use_ema/);
       const counts = tf.tidy(() => tf.tensor1d([1, 2], 'int32'));
       refused(() => optimizer.applyGradients({ w: counts }), 'ERR_OPT_ARRAY_TYPE', /that of "w" is int32/);
+      const gone = tf.tensor1d([1, 2]);
+      gone.dispose();
+      refused(() => optimizer.applyGradients({ w: gone }), 'ERR_OPT_DISPOSED', /that of "w" has been disposed of/);
+      for (const bad of [null, undefined, 3])
+        refused(() => optimizer.applyGradients(bad as never), 'ERR_OPT_ARRAY_TYPE', /by the names .*, got/);
+      refused(() => optimizer.applyGradients([null] as never), 'ERR_OPT_UNKNOWN_VARIABLE', /got "undefined"/);
       assert.deepEqual(read(w), values);
       assert.equal(optimizer.iterations, 1);
       w.dispose();

@@ -144,8 +144,9 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
     #restoreScale(f: () => Scalar, varList?: TensorVariable[]): void {
       if (varList) return this.build(varList);
       const { value, grads } = super.computeGradients(f);
+      const variables = this.#checked(grads).map(([variable]) => variable);
       tf.dispose([value, ...Object.values(grads)]);
-      this.build(this.#checked(grads).map(([variable]) => variable));
+      this.build(variables);
     }
 
     /**
@@ -154,7 +155,8 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
      * @param variableGradients by the names of the variables, which the first call, or `build`, decides; null or nothing where there
      *   is no gradient
      * @throws as `apply` of the optimizer; Error `ERR_OPT_UNKNOWN_VARIABLE` for a variable that TensorFlow.js does not have, or
-     *   that was not there at the first call; TypeError `ERR_OPT_ARRAY_TYPE` for one, or a gradient, that is not float32
+     *   that was not there at the first call; TypeError `ERR_OPT_ARRAY_TYPE` for one, or a gradient, that is not float32, and for
+     *   anything but gradients by name; Error `ERR_OPT_DISPOSED` for a gradient that has been disposed of
      */
     applyGradients(variableGradients: NamedTensorMap | NamedTensor[]): void {
       const pairs = this.#checked(variableGradients);
@@ -227,8 +229,13 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
     }
 
     #checked(given: NamedTensorMap | NamedTensor[]): readonly (readonly [TensorVariable, Tensor | null | undefined])[] {
+      if (typeof given !== 'object' || (given as object | null) === null)
+        throw typeError(
+          'ERR_OPT_ARRAY_TYPE',
+          `${this.#who}.applyGradients expects tensors by the names of their variables, or a list of { name, tensor }, got ${describe(given)}`,
+        );
       const entries = Array.isArray(given)
-        ? given.map(({ name, tensor }) => [name, tensor] as const)
+        ? (given as (NamedTensor | null)[]).map((one) => [String(one?.name), one?.tensor] as const)
         : Object.entries(given);
       return entries.map(([name, gradient]) => {
         const variable = checkVariable(this.#who, tf.engine().registeredVariables[name], name);
@@ -368,6 +375,8 @@ function checkVariable(who: string, variable: TensorVariable | undefined, name?:
 }
 
 function checkGradient(who: string, { name, shape }: TensorVariable, gradient: Tensor): void {
+  if (gradient.isDisposed)
+    throw stateError('ERR_OPT_DISPOSED', `${who} expects gradients, that of "${name}" has been disposed of`);
   if (gradient.dtype !== 'float32')
     throw typeError(
       'ERR_OPT_ARRAY_TYPE',
