@@ -152,14 +152,16 @@ for (const backend of backends)
       optimizer.dispose();
     });
 
-    it('does not touch what shares its memory: clones, reshapes, the array it was made of, other variables', () => {
+    it('does not touch what shares its memory: clones, reshapes, slices, the array it was made of, other variables', () => {
       const array = Float32Array.of(1, 2, 3, 4);
       const initial = tf.tensor1d(array);
       const [w, twin] = [tf.variable(initial, true, 'w'), tf.variable(initial, true, 'twin')];
       const optimizer = sgd(1);
       const kept: [Tensor, number[]][] = [];
       for (let t = 0; t < 3; t++) {
-        kept.push([w.clone(), read(w)], [tf.reshape(w, [2, 2]), read(w)]);
+        const [values, slice] = [read(w), tf.slice(w, [1], [2])];
+        kept.push([w.clone(), values], [tf.reshape(w, [2, 2]), values], [slice, values.slice(1, 3)]);
+        kept.push(...tf.split(w, 2).map((half, i): [Tensor, number[]] => [half, values.slice(2 * i, 2 * i + 2)]));
         step(optimizer, { w: [1, 1, 1, 1] });
       }
       for (const [tensor, values] of kept) assert.deepEqual(read(tensor), values);
