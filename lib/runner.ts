@@ -185,14 +185,14 @@ export abstract class Runner {
   }
 
   /** Keeps all others away until `release` has been called as often. */
-  protected hold(holder: object): void {
+  hold(holder: object): void {
     if (this.#holder !== holder) this.checkIdle('apply');
     this.checkOpen();
     this.#holder = holder;
     this.#holds++;
   }
 
-  protected release(): void {
+  release(): void {
     if (--this.#holds === 0) this.#holder = undefined;
   }
 

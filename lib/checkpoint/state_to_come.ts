@@ -25,6 +25,8 @@ export interface SavedValue {
   /** As it was saved; they are converted to what the variable has. */
   readonly dtype: string;
   readonly numbers: ArrayLike<number>;
+  /** The same as files of ours have it, where it was read from one. */
+  readonly bytes?: Uint8Array;
 }
 
 /** A variable that an optimizer was built with when it was saved. */
