@@ -7,41 +7,17 @@ import { awaitState, type StateToCome } from '../lib/checkpoint/state_to_come.ts
 import {
   Adam,
   deserialize,
-  fields,
   LossScaleOptimizer,
   MultiOptimizer,
   Nadam,
   Optimizer,
-  OptimizerMap,
-  RMSprop,
   serialize,
   SGD,
   Variable,
-  type FloatArray,
-  type Trainable,
 } from '../lib/index.ts';
 import { rejection, thrown } from './errors.ts';
+import { all, copies, everything, mapped, Own, selector, shapes, train, variablesOf } from './interrupted.ts';
 import { makers } from './optimizers.ts';
-import { random, words } from './random.ts';
-
-const shapes = [[3, 4], [5], [], [2, 3, 2]];
-const numbers = (seed: string, shape: readonly number[]): Float32Array => {
-  const next = random(seed);
-  return Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => next() - 0.5);
-};
-const variablesOf = (dtype: 'float32' | 'float64' = 'float32'): Variable[] =>
-  shapes.map((shape, i) => new Variable(numbers(`start ${i}`, shape), { shape, name: `layer_${i}/w`, dtype }));
-
-function train(optimizer: Optimizer, variables: readonly Variable[], from: number, to: number): void {
-  for (let step = from; step < to; step++)
-    optimizer.apply(
-      variables.map(({ shape, dtype }, i) => {
-        const gradient = numbers(`gradient ${step} ${i}`, shape);
-        return dtype === 'float64' ? Float64Array.from(gradient) : gradient;
-      }),
-      variables,
-    );
-}
 
 /** What a file would give. */
 const loaded = (state: StateOf): StateToCome => ({
@@ -62,11 +38,6 @@ function awaiting(optimizer: Optimizer, custom: Record<string, unknown> = {}): O
   return copy;
 }
 
-const all = (optimizer: Optimizer, variables: readonly Variable[]): string[][] =>
-  [...variables, ...optimizer.variables].map(({ value }) => words(value));
-const copies = (variables: readonly Variable[]): Variable[] =>
-  variables.map(({ value, shape, path }) => new Variable(value, { shape, name: path }));
-
 /** Goes on with a copy that waits, and compares. */
 function goesOn(optimizer: Optimizer, custom: Record<string, unknown> = {}): void {
   const variables = variablesOf();
@@ -78,39 +49,6 @@ function goesOn(optimizer: Optimizer, custom: Record<string, unknown> = {}): voi
   train(copy, resumed, 3, 6);
   assert.deepEqual(all(copy, resumed), all(optimizer, variables));
 }
-
-/** Variables of its own from the constructor, and from build. */
-class Own extends Optimizer<typeof Own.fields> {
-  static override readonly fields = { ...fields.common(0.01) };
-  static readonly className = 'Own';
-  readonly calls = this.add_variable({ name: 'calls' });
-  sums: Variable[] = [];
-  override build(variables: readonly Trainable[]): void {
-    if (this.built) return;
-    super.build(variables);
-    this.sums = this.add_optimizer_variables(variables, 'sum');
-  }
-  override update_step(gradient: FloatArray, variable: Variable, rate: number): void {
-    const sum = (this.sums[this._get_variable_index(variable)] as Variable).value;
-    this.calls.value[0] = (this.calls.value[0] as number) + 1;
-    for (let i = 0; i < sum.length; i++) {
-      sum[i] = (sum[i] as number) + (gradient[i] as number);
-      variable.value[i] = (variable.value[i] as number) - rate * (sum[i] as number);
-    }
-  }
-}
-
-const selector = () => {
-  const [adam, nadam] = [new Adam(), new Nadam()];
-  return function select({ path }: Variable): Optimizer {
-    return path.endsWith('1/w') ? adam : nadam;
-  };
-};
-const mapped = (): Optimizer => {
-  const optimizer_map = { 'layer_[01]/w': new Nadam(), nothing: new SGD({ momentum: 0.5 }) };
-  return new MultiOptimizer({ optimizer_map: new OptimizerMap({ default_optimizer: new RMSprop(), optimizer_map }) });
-};
-const everything = { use_ema: true, gradient_accumulation_steps: 2, weight_decay: 0.1, clipnorm: 1 };
 
 describe('a state that waits', () => {
   for (const [name, make] of [...makers(), ...makers(everything), ...makers({ state_dtype: 'bfloat16', seed: 3 })])

@@ -54,6 +54,7 @@ export async function* piecesOf({ name, bytes: expected, type, source }: Tensor)
     yield* piecesIn(name, source.bytes ?? encoded(source, type), expected, false);
     return;
   }
+  Variable.checkAttached(source);
   const storage = Variable.storageOf(source);
   const array = (await (storage.raw?.() ?? storage.read?.())) ?? (storage.value() as Stored);
   yield* piecesIn(name, bytesOf(array), expected, storage.array !== undefined);
@@ -63,10 +64,9 @@ export async function* piecesOf({ name, bytes: expected, type, source }: Tensor)
 function* piecesIn(name: string, all: Uint8Array, expected: number, copied: boolean): Generator<Uint8Array> {
   for (let begin = 0; begin < expected; begin += kPiece) {
     const end = Math.min(expected, begin + kPiece);
-    const piece = copied ? all.slice(begin, end) : all.subarray(begin, end);
-    if (piece.length !== end - begin)
+    if (all.length !== expected)
       throw typeError('ERR_OPT_DETACHED', `${name} expects an array with memory, its ArrayBuffer has been detached`);
-    yield piece;
+    yield copied ? all.slice(begin, end) : all.subarray(begin, end);
   }
 }
 
