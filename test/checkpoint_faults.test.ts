@@ -95,8 +95,8 @@ describe('a save that the system lets down', () => {
           continue;
         }
         assert.instanceOf(error, CheckpointError, told);
-        assert.equal((error as CheckpointError).code, 'ERR_CKPT_IO');
-        assert.equal(((error as CheckpointError).cause as { code?: string }).code, code);
+        assert.equal((error).code, 'ERR_CKPT_IO');
+        assert.equal(((error).cause as { code?: string }).code, code);
         assert.equal(await iterations(), k > renamed ? 2 : 1, told);
         assert.deepEqual(await leftOver(), [], told);
       }
