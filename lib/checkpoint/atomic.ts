@@ -87,7 +87,8 @@ function outputOf(file: FileHandle): Output {
   let end = 0;
   const writeAt = async (bytes: Uint8Array, position: number) => {
     for (let done = 0; done < bytes.length;) {
-      const { bytesWritten } = await file.write(bytes, done, Math.min(kPiece, bytes.length - done), position + done);
+      const piece = bytes.subarray(done, done + kPiece);
+      const { bytesWritten } = await file.write(piece, 0, piece.length, position + done);
       if (bytesWritten === 0)
         throw new CheckpointError('ERR_CKPT_IO', 'writing: the system takes no more bytes, and gives no reason');
       done += bytesWritten;

@@ -68,9 +68,10 @@ async function read(
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   for (let done = 0; done < length;) {
-    const { bytesRead } = await file.read(bytes, done, Math.min(kPiece, length - done), position + done);
+    const piece = bytes.subarray(done, done + kPiece);
+    const { bytesRead } = await file.read(piece, 0, piece.length, position + done);
     if (bytesRead === 0) throw new CheckpointError('ERR_CKPT_LAYOUT', `${path} ended while it was read`);
-    hash?.update(bytes.subarray(done, done + bytesRead));
+    hash?.update(piece.subarray(0, bytesRead));
     done += bytesRead;
   }
   return bytes;
