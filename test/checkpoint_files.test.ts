@@ -96,7 +96,7 @@ const lies: Readonly<Record<string, readonly [() => Buffer, string, RegExp?]>> =
   'bytes that are no UTF-8': [
     () => {
       const file = hashed(textOf(good), dataOf(good));
-      file[file.indexOf('nadam/')] = 0xff;
+      file[file.indexOf('optimizer/')] = 0xff;
       return file;
     },
     'ERR_CKPT_FORMAT',
