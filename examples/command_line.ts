@@ -75,6 +75,13 @@ export function writable(who: string, path: string, ending = '.svg'): string {
   }
 }
 
+/** A file of one optimizer. */
+export function checkpointOf(names: readonly string[], who: string, path: string): string {
+  if (names.length > 1) throw new UsageError(`${who} expects one optimizer, got ${names.join()}`);
+  if (path.endsWith('.safetensors')) return path;
+  throw wrong(who, 'a file name that ends in .safetensors', path);
+}
+
 /** A page with a part for the table of several optimizers. */
 export function pageOf(names: readonly string[], script: string, who: string, path: string): string {
   if (names.length === 1) throw new UsageError(`${who} expects several optimizers, got ${names.join()}`);

@@ -31,6 +31,10 @@ export const help = `Trains a small network (784 -> 128 -> 10) on MNIST's 60,000
   --train N             only the first N training images; default: all ${kTrainImages}
   --seed N              of weights and order, equal seeds give equal numbers; default: ${kDefaults.seed}
   --output FILE.svg     the chart; default: ${kDefaults.output}
+  --checkpoint FILE.safetensors
+                        saves weights and optimizer after every epoch; {epoch} in the name is its number; default: not
+  --resume FILE.safetensors
+                        goes on from there, with the same numbers if the other options are the same; default: not
   --page FILE.md        the page that the table of several optimizers replaces a part of; default: none
   --help                this text
 
@@ -44,5 +48,7 @@ Examples:
   npm run example -- --epochs 1 --train 5000                 a look that takes a second or two
   npm run example -- --optimizer adamw --schedule one-cycle
   npm run example -- --optimizer sgd --learning-rate 0.5 --schedule cosine --batch-size 32
+  npm run example -- --checkpoint run.safetensors            stop it with Ctrl-C after an epoch,
+  npm run example -- --resume run.safetensors                and let it go on
   npm run example -- --optimizer all --epochs 1              every optimizer, the same weights and batches
 `;

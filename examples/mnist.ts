@@ -1,6 +1,6 @@
 // Trains a network on MNIST with the optimizers and the schedule of your choice: npm run example -- --help
 import { writeFileSync } from 'node:fs';
-import { serialize } from 'keras-optimizers';
+import { Optimizer, serialize } from 'keras-optimizers';
 import { circumstances } from '../bench/circumstances.ts';
 import { replacePart } from '../charts/page.ts';
 import { figureOfAll, figureOfOne } from './figures.ts';
@@ -8,7 +8,7 @@ import { kClasses, kPixels } from './mnist-data.ts';
 import { makeOptimizer, settingOf } from './optimizers.ts';
 import { kScript, readOptions } from './options.ts';
 import { table, type Training } from './table.ts';
-import { stepsOf, train } from './training.ts';
+import { stepsOf, train, type Start } from './training.ts';
 
 const options = readOptions();
 const { epochs, batchSize, hidden, output, page } = options;
@@ -20,11 +20,20 @@ const trainings: Training[] = [];
 for (const name of options.optimizers) {
   const own = settingOf(name);
   const schedule = options.schedule ?? own.schedule;
-  const optimizer = makeOptimizer(name, { rate: options.learningRate ?? own.rate, schedule }, steps);
-  if (!several) console.log(JSON.stringify(serialize(optimizer), null, 2));
-  trainings.push({ history: await train(options, optimizer), schedule });
+  const start: Start = async (variables) => {
+    if (options.resume !== undefined) return shown(await Optimizer.load(options.resume, { variables }));
+    const optimizer = makeOptimizer(name, { rate: options.learningRate ?? own.rate, schedule }, steps);
+    optimizer.build(variables);
+    return shown(optimizer);
+  };
+  trainings.push({ history: await train(options, start), schedule });
 }
 await (several ? reportAll(trainings) : trainings.forEach(reportOne));
+
+function shown(optimizer: Optimizer): Optimizer {
+  if (!several) console.log(JSON.stringify(serialize(optimizer), null, 2));
+  return optimizer;
+}
 
 function reportOne({ history, schedule }: Training): void {
   const accuracy = `test accuracy ${(100 * history.last.test.accuracy).toFixed(2)} %`;

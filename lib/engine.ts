@@ -529,6 +529,18 @@ export class Engine<F extends Fields> extends Runner {
     return super.built(method) as State;
   }
 
+  override get running(): RunningNumbers | undefined {
+    return this.#driver.running() && this.#running;
+  }
+
+  override setRunning(numbers: Partial<RunningNumbers>): void {
+    const any = numbers.float64 ?? numbers.float32;
+    if (any === undefined) return;
+    this.#running = runningNumbers(this.#state?.dtypes ?? [], this.#arithmetics, ({ round }, dtype) =>
+      round(numbers[dtype] ?? any),
+    );
+  }
+
   #setRunning(value: number): void {
     this.#running = runningNumbers(this.#state?.dtypes ?? [], this.#arithmetics, ({ round }) => round(value));
   }
@@ -603,6 +615,7 @@ export class Engine<F extends Fields> extends Runner {
     this.#running = running;
     if (skipped.length > 0) this.#warnOf(skipped);
     this.counter++;
+    this.stepped();
   }
 
   /** `arrays`: the gradients that were brought. */

@@ -115,8 +115,13 @@ export { cudaStream, devices, info, memory, useCudaStream } from './devices.ts';
 export { getNumThreads, setNumThreads } from './native.ts';
 export { Variable } from './typed_variable.ts';
 export { stringify } from './json.ts';
+export { CheckpointError } from './checkpoint/errors.ts';
 export { deserialize, get, register_keras_serializable, serialize } from './serialization.ts';
 
+export type { CheckpointErrorCode } from './checkpoint/errors.ts';
+export type { LoadOptions } from './checkpoint/load.ts';
+export type { FilePath, SaveOptions } from './checkpoint/save.ts';
+export type { OwnVariables } from './checkpoint/store.ts';
 export type { CudaDevice, Device, DeviceName, Gpu, Info, Unusable } from './devices.ts';
 export type { ErrorCode } from './errors.ts';
 export type { Gradient } from './gradients.ts';

@@ -3,6 +3,9 @@
 import { inspect, type InspectOptions } from 'node:util';
 
 import type { Arithmetic } from './arithmetic.ts';
+import { load, type LoadOptions } from './checkpoint/load.ts';
+import { save, type FilePath, type SaveOptions } from './checkpoint/save.ts';
+import { loadOwnVariables, saveOwnVariables, type OwnVariables } from './checkpoint/store.ts';
 import {
   checkField,
   classNameOf,
@@ -629,6 +632,66 @@ export abstract class Optimizer<F extends Fields = Fields> {
     this.#engine.checkIdle('set_weights');
     this.#engine.built('set_weights');
     setWeights(`${this.#who}.set_weights`, this.variables, weights);
+  }
+
+  /**
+   * Copies the values of all `variables` into a store, under "0", "1", ... Of a GPU it waits.
+   *
+   * @param store an object or a Map
+   * @throws Error `ERR_OPT_DISPOSED`, `ERR_OPT_BUSY`; TypeError `ERR_OPT_CONFIG_TYPE` for another store
+   */
+  save_own_variables(store: OwnVariables<WeightArray>): void {
+    this.#engine.checkIdle('save_own_variables');
+    saveOwnVariables(`${this.#who}.save_own_variables`, this, store);
+  }
+
+  /**
+   * Overwrites all `variables` with the values of a store. As in Keras, a store of another number of values is only warned of, and
+   * nothing is loaded: `load` is the way that makes sure.
+   *
+   * @param store what `save_own_variables` has filled
+   * @throws as `set_weights`, but for the number of values; TypeError `ERR_OPT_CONFIG_TYPE` for another store
+   */
+  load_own_variables(store: OwnVariables): void {
+    this.#engine.checkIdle('load_own_variables');
+    loadOwnVariables(`${this.#who}.load_own_variables`, this, store);
+  }
+
+  /**
+   * Saves class, config and all numbers in a file, a `.safetensors` that Python reads as well. The file that was there before stays
+   * as it is until the new one is complete and on the disk. It waits for a step that runs; until it has ended `apply` is refused with
+   * `ERR_OPT_BUSY`, and one `apply_async` may wait. The event loop goes on. docs/checkpoints.md has the format.
+   *
+   * @param path a path, or a `file:` URL; symbolic links are followed
+   * @param options `variables`: whether the values of the variables that it was built with are saved too; default false
+   * @throws (rejects) CheckpointError `ERR_CKPT_IO`, with the old file intact and nothing left beside it; Error `ERR_OPT_BUSY` if a
+   *   step waits already or a function in a step calls it, `ERR_OPT_DISPOSED`, `ERR_OPT_NOT_BUILT` for `variables` before build;
+   *   TypeError `ERR_OPT_CONFIG_TYPE` for a config with an anonymous function, `ERR_OPT_DETACHED`
+   * @example await optimizer.save('run.safetensors', { variables: true });
+   */
+  async save(path: FilePath, options: SaveOptions = {}): Promise<void> {
+    return save(this.#who, this, path, options);
+  }
+
+  /**
+   * An optimizer as it was saved. Counter, learning rate and config are there at once; all other numbers come in when it is built with
+   * variables of the same number and shapes, by `build` or the first `apply`. Numbers of another dtype are converted. What
+   * `exclude_from_weight_decay` said is not in the file, and neither are constraints: say it again.
+   *
+   * @param path what `save` has written
+   * @param options `variables`: build with them at once, and give them their values if the file has those; `custom_objects`: classes
+   *   and functions of yours by name, as in `deserialize`
+   * @throws (rejects) CheckpointError: `ERR_CKPT_IO`, `ERR_CKPT_FORMAT`, `ERR_CKPT_VERSION`, `ERR_CKPT_LAYOUT`, `ERR_CKPT_HASH` for a
+   *   file that cannot be read or has been altered; `ERR_CKPT_CLASS` for an optimizer of another class than this; `ERR_CKPT_CONFIG`;
+   *   `ERR_CKPT_MISMATCH`, from `build` as well, for variables that it does not fit: nothing is loaded then, into none of them
+   * @example const optimizer = await Nadam.load('run.safetensors', { variables });
+   */
+  static async load<T extends Optimizer>(
+    this: abstract new (...args: never) => T,
+    path: FilePath,
+    options: LoadOptions = {},
+  ): Promise<T> {
+    return (await load(this, path, options)) as T;
   }
 
   /** `x` times `loss_scale_factor`, or `x`: what to differentiate instead of the loss `x`. */

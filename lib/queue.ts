@@ -11,9 +11,9 @@ export class StepQueue {
   }
 
   /** Throws `ERR_OPT_BUSY` if a step waits already. */
-  checkPlace(who: string): void {
+  checkPlace(who: string, method = 'apply_async'): void {
     if (this.#steps > 1)
-      throw stateError('ERR_OPT_BUSY', `${who}.apply_async expects at most one step to wait, one does: await it first`);
+      throw stateError('ERR_OPT_BUSY', `${who}.${method} expects at most one step to wait, one does: await it first`);
   }
 
   /** Starts a step when the one before has ended, whether well or not; at once if there is none. */

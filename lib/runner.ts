@@ -2,9 +2,11 @@
 // both have: counter, variables of the optimizer's own, the queue of asynchronous steps, and who may do what when.
 import { stateError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
+import type { StateToCome } from './checkpoint/state_to_come.ts';
 import type { Dtype } from './native.ts';
 import type { Given, Parts, Waiting } from './parts.ts';
 import { StepQueue } from './queue.ts';
+import type { Optimizer } from './optimizer.ts';
 import type { Roster } from './roster.ts';
 import { scalarStorage } from './storage.ts';
 import type { Trainable } from './trainables.ts';
@@ -35,6 +37,10 @@ export abstract class Runner {
   /** Variables of the optimizer's own, in the order of their creation. */
   readonly tracked: Variable[] = [];
   readonly queue = new StepQueue();
+  /** The state that the next build puts in: what it was loaded with. */
+  waiting: StateToCome | undefined;
+  #putIn: StateToCome | undefined; // what the last build has put in, until a step has happened
+  #start = 0; // the counter when it was built
   protected working = false; // a function of the caller's may be running
   readonly #told: Told;
   #disposed = false;
@@ -104,10 +110,49 @@ export abstract class Runner {
       if (Variable.hasMemory(variable)) variable.dispose();
   }
 
+  /** The optimizers that it wraps. */
+  get wrapped(): readonly Optimizer[] {
+    return [];
+  }
+
+  /** The number that its class carries from step to step, by the dtype it is computed in; undefined if there is none. */
+  get running(): Readonly<Record<Dtype, number>> | undefined {
+    return undefined;
+  }
+  /** Sets it; where only one dtype is known, the other gets that number, rounded. */
+  setRunning(_numbers: Partial<Record<Dtype, number>>): void {}
+
+  /** Goes on from a counter. */
+  startAt(counter: number): void {
+    this.counter = this.#start = counter;
+  }
+
+  /** Builds by a method of the optimizer's and puts in the state that waits: both or nothing. */
+  buildWith(build: () => void, put: (state: StateToCome) => void): void {
+    const { waiting } = this;
+    if (waiting === undefined || this.state !== undefined) return build();
+    const first = this.tracked.length;
+    try {
+      build();
+      if (this.state === undefined) return; // a method that does nothing
+      put(waiting);
+    } catch (error) {
+      this.unbuild(first);
+      throw error;
+    }
+    this.waiting = undefined;
+  }
+
+  /** A step has happened: nothing can be undone any more. */
+  protected stepped(): void {
+    this.#putIn = undefined;
+  }
+
   /** Builds if that has not been done; returns what undoes it, as long as nothing has been stepped. */
   buildFor(variables: readonly Trainable[] | undefined): () => void {
     if (this.state !== undefined || variables === undefined) return () => {};
     const first = this.tracked.length;
+    const { waiting } = this;
     try {
       this.#told.build(variables);
     } catch (error) {
@@ -115,18 +160,23 @@ export abstract class Runner {
       throw error;
     }
     const built = this.tracked.length;
+    this.#start = this.counter;
+    this.#putIn = waiting;
     return () => {
-      if (this.isFresh && !this.queue.busy) this.unbuild(first, built);
+      if (!this.isFresh || this.queue.busy) return;
+      this.unbuild(first, built);
+      this.waiting = this.#putIn;
     };
   }
 
   /** Whether nothing has been stepped. */
   protected get isFresh(): boolean {
-    return this.counter === 0;
+    return this.counter === this.#start;
   }
 
   protected setDisposed(): void {
     this.#disposed = true;
+    this.waiting = this.#putIn = undefined;
   }
 
   /** Whether it has been disposed of. */
@@ -135,14 +185,14 @@ export abstract class Runner {
   }
 
   /** Keeps all others away until `release` has been called as often. */
-  protected hold(holder: object): void {
+  hold(holder: object): void {
     if (this.#holder !== holder) this.checkIdle('apply');
     this.checkOpen();
     this.#holder = holder;
     this.#holds++;
   }
 
-  protected release(): void {
+  release(): void {
     if (--this.#holds === 0) this.#holder = undefined;
   }
 

@@ -41,6 +41,8 @@ export interface Storage {
   release?(): void;
   /** Where the memory lies, if that is not the host. */
   readonly site?: Site;
+  /** The numbers as they are stored, bfloat16 as bits: where they lie, or a copy of what lies on a GPU, as soon as that is there. */
+  raw?(): AnyArray | Promise<AnyArray>;
   /** Off the host: what its numbers are after all that has been enqueued, now or as soon as they are there. */
   now?(): FloatArray;
   read?(): Promise<FloatArray>;
@@ -86,6 +88,7 @@ export function nativeStorage(
     release,
     ...probed(array),
     value: () => array,
+    raw: () => array,
     write: (data) => writeTo(array, data),
   };
 }
@@ -96,7 +99,8 @@ function bfloat16Storage(length: number, offset: number): NativeStorage {
   const write = (data: ArrayLike<number>) => {
     for (let i = 0; i < length; i++) array[i] = toBfloat16(data[i] as number);
   };
-  return { dtype: 'bfloat16', length, memory, release, ...probed(array), value: () => fromBfloat16(array), write };
+  const value = () => fromBfloat16(array);
+  return { dtype: 'bfloat16', length, memory, release, ...probed(array), value, raw: () => array, write };
 }
 
 /** Bytes of an element. */
@@ -121,21 +125,27 @@ function deviceStorage(dtype: DeviceDtype, length: number, gpu: GpuIndex): Devic
   };
   const here = () => {
     const { memory: to, array } = allocated(dtype === 'bfloat16' ? 'uint16' : dtype, length);
-    return { to, shown: () => (dtype === 'bfloat16' ? fromBfloat16(array as Uint16Array) : (array as FloatArray)) };
+    return {
+      to,
+      array,
+      shown: () => (dtype === 'bfloat16' ? fromBfloat16(array as Uint16Array) : (array as FloatArray)),
+    };
   };
   const now = () => {
     const { to, shown } = here();
     if (length > 0) addon.cuda.readNow(memory, to);
     return shown();
   };
-  const read = () =>
-    new Promise<FloatArray>((resolve, reject) => {
-      const { to, shown } = here();
+  const copied = () =>
+    new Promise<ReturnType<typeof here>>((resolve, reject) => {
+      const copy = here();
       letGo();
-      if (length === 0) return resolve(shown());
-      addon.cuda.read(memory, to, (_, error) => (error === undefined ? resolve(shown()) : reject(error)));
+      if (length === 0) return resolve(copy);
+      addon.cuda.read(memory, copy.to, (_, error) => (error === undefined ? resolve(copy) : reject(error)));
     });
-  return { dtype, length, memory, site: gpu, probe, bytes: 1, release, value, write, now, read };
+  const read = async () => (await copied()).shown();
+  const raw = async () => (await copied()).array;
+  return { dtype, length, memory, site: gpu, probe, bytes: 1, release, value, write, now, read, raw };
 }
 
 /** Numbers as a typed array of a dtype, as they are where they are one. */
@@ -159,7 +169,7 @@ export function copyStorage(from: Storage, to: Storage): void {
 /** An array of the caller's, written in place. */
 export function arrayStorage(array: FloatArray, dtype: Dtype): Storage {
   const { length, ...rest } = { length: lengthOf(array), array, ...probed(array) };
-  return { dtype, length, ...rest, value: () => array, write: (data) => writeTo(array, data) };
+  return { dtype, length, ...rest, value: () => array, raw: () => array, write: (data) => writeTo(array, data) };
 }
 
 /** A number of an optimizer's: float64 inside, shown in its Keras dtype. */

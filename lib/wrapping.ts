@@ -159,8 +159,7 @@ export class Wrapping extends Runner {
     }
   }
 
-  /** The optimizers that it wraps. */
-  get wrapped(): readonly Optimizer[] {
+  override get wrapped(): readonly Optimizer[] {
     return this.#wrapper.members();
   }
 
@@ -266,6 +265,7 @@ export class Wrapping extends Runner {
     if (guard === undefined) this.counter++;
     else guard.settle(true);
     const norms = this.#members.map(({ runner }) => runner.norm);
+    this.stepped();
     this.norm = norms.some((norm) => typeof norm === 'function') ? () => togetherOf(norms) : togetherOf(norms);
     this.#fresh = false;
   }

@@ -65,6 +65,7 @@ describe('the documentation', () => {
   const pages = [
     { page: 'README.md', programs: 1, lines: 16 },
     { page: 'docs/callbacks.md', programs: 4, lines: 20 },
+    { page: 'docs/checkpoints.md', programs: 2, lines: 14 },
     { page: 'docs/gpu.md', programs: 1, lines: 8 },
     { page: 'docs/loss-scale.md', programs: 2, lines: 14 },
     { page: 'docs/sparse.md', programs: 1, lines: 9 },

@@ -35,6 +35,8 @@ describe('npm run example', function () {
     '--schedule expects one of constant, .*, got ""': ['--optimizer', 'all', '--schedule', ''],
     '--learning-rate expects a number > 0, got "0"': ['--optimizer', 'all', '--learning-rate', '0'],
     '--page expects several optimizers, got sgd': ['--optimizer', 'sgd', '--page', 'README.md'],
+    '--checkpoint expects one optimizer, got adam,sgd': ['--optimizer', 'adam,sgd', '--checkpoint', 'x.safetensors'],
+    '--resume expects a file name that ends in .safetensors, got "x.svg"': ['--resume', 'x.svg'],
     '--page expects a page with a part for the table, got README.md has no lines "<!-- example begins': [
       '--optimizer',
       'all',
@@ -48,6 +50,21 @@ describe('npm run example', function () {
       assert.deepEqual([status, stdout], [2, '']);
       assert.match(stderr, new RegExp(`^${message}`));
     });
+
+  it('goes on from a checkpoint as if it had not been interrupted', () => {
+    const options = ['--epochs', '2', '--train', '320', '--hidden', '8', '--output', at('resumed.svg')];
+    const epochs = (stdout: string) => stdout.split('\n').filter((line) => /epoch 2\/2 .*loss/.test(line));
+    const facts = (stdout: string) => epochs(stdout).map((line) => line.replace(/ - \d+ steps\/s$/, ''));
+    const whole = run(...options, '--checkpoint', at('run-{epoch}.safetensors'));
+    const resumed = run(...options, '--resume', at('run-1.safetensors'));
+    assert.deepEqual([whole.status, resumed.status], [0, 0], resumed.stderr);
+    assert.lengthOf(facts(whole.stdout), 5);
+    assert.deepEqual(facts(resumed.stdout), facts(whole.stdout));
+    assert.notInclude(resumed.stdout, 'epoch 1/2');
+    const other = run(...options, '--batch-size', '60', '--resume', at('run-1.safetensors'));
+    assert.equal(other.status, 1);
+    assert.include(other.stderr, '--resume expects a whole number of epochs of 6 steps, got 5 steps');
+  });
 
   it('trains the same network with several optimizers: a figure of them, a table, a part of a page', () => {
     const page = at('page.md');

@@ -76,14 +76,20 @@ export class LossScaleOptimizer extends Wrapper<typeof fields> {
     Optimizer.setLossScale(this.inner_optimizer, null);
   }
 
-  /** The current scale: a float32. Before `build`, `initial_scale`. */
+  /** The current scale: a float32. Before `build`, `initial_scale`, or that of the file it was loaded from. */
   get dynamic_scale(): number {
-    return this.#scale !== undefined && this.built ? (this.#scale.value[0] as number) : this.initial_scale;
+    if (this.#scale !== undefined && this.built) return this.#scale.value[0] as number;
+    return this.#toCome(1) ?? this.initial_scale;
   }
 
   /** Steps in a row with finite gradients since the scale was changed. */
   get step_counter(): number {
-    return this.#steps;
+    return this.built ? this.#steps : (this.#toCome(0) ?? this.#steps);
+  }
+
+  /** A number of the state that waits for `build`, in the order of `#create`. */
+  #toCome(place: number): number | undefined {
+    return Optimizer.runnerOf(this).waiting?.values[place]?.numbers[0];
   }
 
   /** Those of the inner optimizer, which a step that is left out does not count in. */

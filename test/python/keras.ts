@@ -67,6 +67,8 @@ export interface Questions {
   readonly known: { readonly optimizers: readonly string[]; readonly schedules: readonly string[] };
   /** `serialize(get(name))`. */
   readonly default: { readonly name: string };
+  /** A file of ours. */
+  readonly open_file: { readonly path: string };
   /** `serialize(deserialize(text))`. */
   readonly reread: { readonly kind: 'optimizers' | 'schedules'; readonly text: string };
   readonly has_tensorboard: object;
@@ -92,6 +94,17 @@ export interface Answers {
   readonly shown: { readonly folders: Folders<Scalar> };
   readonly bar: { readonly text: string };
   readonly record: { readonly bytes: string };
+  readonly open_file: OpenedFile;
+}
+
+/** What Python's safetensors finds in a file. */
+export interface OpenedFile {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: Readonly<
+    Record<string, { readonly dtype: string; readonly shape: readonly number[]; readonly bytes: string }>
+  >;
+  /** Over the file with zeros in its place. */
+  readonly sha256: string;
 }
 
 export const encode = (values: Iterable<number>): string =>

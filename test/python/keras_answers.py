@@ -4,11 +4,14 @@ test/python/keras.ts starts it and says what the requests are. Arrays are base64
 """
 
 import base64
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import safetensors
 import tensorflow as tf
 from copied_momentum import copy_momentum
 from keras.src.backend import name_scope
@@ -84,7 +87,20 @@ def train(request: Request) -> Reply:
     return {"moments": moments, "finalized": encode(variables), "kept": kept}
 
 
-answers = {function.__name__: function for function in (known, default, reread, train)}
+def open_file(request: Request) -> Reply:
+    """What Python's safetensors finds in a file, and the hash that it should have."""
+    with safetensors.safe_open(request["path"], framework="numpy") as file:
+        metadata = file.metadata()
+    content = Path(request["path"]).read_bytes()
+    found = {
+        name: {"dtype": tensor["dtype"], "shape": tensor["shape"], "bytes": base64.b64encode(tensor["data"]).decode()}
+        for name, tensor in safetensors.deserialize(content)
+    }
+    zeroed = content.replace(metadata["sha256"].encode(), b"0" * 64, 1)
+    return {"metadata": metadata, "tensors": found, "sha256": hashlib.sha256(zeroed).hexdigest()}
+
+
+answers = {function.__name__: function for function in (known, default, reread, train, open_file)}
 answers |= progress_bar_answers | tensor_board_answers
 
 

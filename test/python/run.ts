@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 
 import { pythonFailure } from '../../bench/python.ts';
 import { positive } from '../../bench/training/arguments.ts';
+import { checkFiles } from './checkpoints.ts';
 import { optimizers, schedules } from './configurations.ts';
 import { checkOptimizer, checkRandom, checkSchedule, type Common } from './everything.ts';
 import { Keras } from './keras.ts';
@@ -71,6 +72,7 @@ async function* tallies(keras: Keras): AsyncGenerator<Tally> {
   for (const name of common.schedules) yield await schedule(keras, name);
   for (const name of common.optimizers) yield await optimizer(keras, name, common);
   if (!options['self-test']) for (const name of Object.keys(wrapped)) yield await checkWrapper(keras, name);
+  if (!options['self-test']) yield await checkFiles(keras);
   if (!options['self-test']) yield await checkRandom(keras, options.seed, options.random, common);
 }
 

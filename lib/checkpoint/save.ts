@@ -1,0 +1,111 @@
+// Saves an optimizer in a file of ours, while nobody writes what is being read.
+import { createHash } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+
+import { classNameOf, flag, readOptions, type Options } from '../configurable.ts';
+import { describe, stateError, typeError } from '../errors.ts';
+import { stringify } from '../json.ts';
+import { Optimizer } from '../optimizer.ts';
+import type { Runner } from '../runner.ts';
+import { Variable } from '../variable.ts';
+import { writeAtomically, type Output } from './atomic.ts';
+import { headerOf, kFormat, kHashAt, kVersion } from './header.ts';
+import { describeState } from './saved_state.ts';
+import { stateOf } from './state_of.ts';
+import { piecesOf, type Tensor } from './tensors.ts';
+
+const ofSave = { variables: flag(false) };
+/** Of `save`. */
+export type SaveOptions = Options<typeof ofSave>;
+
+/** A path, or a URL of a file. */
+export type FilePath = string | URL;
+
+export function pathOf(who: string, path: unknown): string {
+  if (typeof path === 'string' && path !== '' && !path.includes('\0')) return path;
+  if (path instanceof URL && path.protocol === 'file:') return fileURLToPath(path);
+  throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects a path, or a file: URL, got ${describe(path)}`);
+}
+
+/** `Optimizer.save`; `who`: its class. */
+export async function save(who: string, optimizer: Optimizer, to: unknown, given: unknown): Promise<void> {
+  const path = pathOf(`${who}.save`, to);
+  const { variables: withVariables } = readOptions(`${who}.save`, ofSave, [given]);
+  const runner = Optimizer.runnerOf(optimizer);
+  runner.checkOpen();
+  runner.checkAlone('save');
+  runner.queue.checkPlace(who, 'save');
+  await runner.queue.add(async () => {
+    const variables = withVariables ? variablesOf(who, runner) : [];
+    await whileRead(optimizer, variables, () => write(optimizer, path, variables));
+  });
+}
+
+function variablesOf(who: string, runner: Runner): readonly Variable[] {
+  if (runner.state === undefined)
+    throw stateError('ERR_OPT_NOT_BUILT', `${who}.save expects build before { variables: true }: there are none yet`);
+  runner.state.checkIdle();
+  return runner.state.variables;
+}
+
+/** Keeps all others away from the numbers of an optimizer, and of those that it wraps. */
+async function whileRead(
+  optimizer: Optimizer,
+  variables: readonly Variable[],
+  read: () => Promise<void>,
+): Promise<void> {
+  const runner = Optimizer.runnerOf(optimizer);
+  const all = runnersIn(optimizer);
+  const held: Runner[] = [];
+  const used = [...all.flatMap(({ tracked }) => tracked), ...variables].filter((one) => Variable.hasMemory(one));
+  try {
+    for (const member of all.slice(1)) {
+      member.hold(runner); // as in a step of the wrapper
+      held.push(member);
+    }
+  } catch (error) {
+    for (const member of held) member.release();
+    throw error;
+  }
+  for (const variable of used) Variable.use(variable, 1);
+  try {
+    await read();
+  } finally {
+    for (const variable of used) Variable.use(variable, -1);
+    for (const member of held) member.release();
+  }
+}
+
+const runnersIn = (optimizer: Optimizer): Runner[] => {
+  const runner = Optimizer.runnerOf(optimizer);
+  return [runner, ...runner.wrapped.flatMap(runnersIn)];
+};
+
+/** Everything but the arrays is taken before the first await. */
+async function write(optimizer: Optimizer, path: string, variables: readonly Variable[]): Promise<void> {
+  const state = stateOf(optimizer);
+  const { text, tensors } = describeState(state, variables);
+  const metadata = {
+    format: kFormat,
+    version: kVersion,
+    class: classNameOf(optimizer.constructor),
+    config: stringify(optimizer),
+    iteration: String(state.counter),
+    state: text,
+  };
+  const { bytes, ordered } = headerOf(metadata, tensors);
+  await writeAtomically(path, (output) => writeAll(output, bytes, ordered));
+}
+
+/** The hash, over the file with zeros in its place, is written last. */
+async function writeAll(output: Output, header: Uint8Array, tensors: readonly Tensor[]): Promise<void> {
+  const hash = createHash('sha256').update(header);
+  await output.write(header);
+  for (const tensor of tensors)
+    for await (const piece of piecesOf(tensor)) {
+      const written = output.write(piece);
+      hash.update(piece); // while the system writes it
+      await written;
+    }
+  await output.writeAt(Buffer.from(hash.digest('hex')), kHashAt);
+}
