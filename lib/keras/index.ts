@@ -1,0 +1,5 @@
+// Keras's files: `keras-optimizers/keras`. Needs the package h5wasm, which is loaded when the first file is read.
+export { loadKerasOptimizer } from './load.ts';
+
+export type { LoadedKeras, LoadKerasOptions } from './load.ts';
+export type { KerasNumbers, KerasVariable } from './types.ts';

@@ -1,0 +1,195 @@
+// An optimizer from a file of Keras: its class and config from config.json, its state from the weights.
+import { CheckpointError } from '../checkpoint/errors.ts';
+import { awaitState } from '../checkpoint/state_to_come.ts';
+import { isPlainObject, ownEntries } from '../configurable.ts';
+import { describe, typeError } from '../errors.ts';
+import { Optimizer } from '../optimizer.ts';
+import { LossScaleOptimizer } from '../optimizers/loss_scale_optimizer.ts';
+import { MultiOptimizer } from '../optimizers/multi_optimizer.ts';
+import { deserialize, get, type CustomObjects } from '../serialization.ts';
+import { contentOfFile, kConfig, objectIn, withFile, type KerasFile } from './file.ts';
+import type { Stored } from './h5.ts';
+import { snakeCase, variablesOf } from './model.ts';
+import { refusal } from './refusal.ts';
+import { placed, type Found } from './state.ts';
+import type { KerasVariable } from './types.ts';
+
+/** What `loadKerasOptimizer` may be told. */
+export interface LoadKerasOptions {
+  /**
+   * The optimizer that the state is for: one that is not built, or its serialized form. A .weights.h5 does not say which optimizer
+   * it has, so that it is needed there; of a .keras file it replaces class and config.
+   */
+  readonly optimizer?: unknown;
+  /** Classes and functions that the config names. */
+  readonly custom_objects?: CustomObjects | undefined;
+  /** The version of Keras that wrote a .weights.h5, where the shapes in it fit two orders: `3.9`. */
+  readonly keras_version?: string | undefined;
+}
+
+/** What there is in a file of Keras. */
+export interface LoadedKeras {
+  /** With its config, counter and learning rate; it puts the rest of its state in when it is built. */
+  readonly optimizer: Optimizer;
+  /** The weights of the model: in the order of its layers, as far as the file says it. */
+  readonly variables: readonly KerasVariable[];
+  /** Of Keras; undefined where the file does not say it. */
+  readonly keras_version: string | undefined;
+}
+
+/**
+ * Reads the optimizer of a .keras or .weights.h5 file that Keras 3.0 to 3.15 wrote, and the weights of the model. The optimizer is not
+ * built yet; `build`, or the first `apply` with variables, takes the state if it fits, or throws. Needs the package h5wasm.
+ *
+ * @param path the file; what is in it, not its name, says which kind it is
+ * @param options `optimizer`, `custom_objects`, `keras_version`
+ * @throws (rejects) CheckpointError `ERR_CKPT_IO`, `ERR_CKPT_FORMAT`, `ERR_CKPT_HASH` for a member with a wrong CRC, `ERR_CKPT_LAYOUT`,
+ *   `ERR_CKPT_CLASS`, `ERR_CKPT_CONFIG`, `ERR_CKPT_PEER` without h5wasm; TypeError `ERR_OPT_CONFIG_TYPE` for other options
+ * @example
+ * const { optimizer, variables } = await loadKerasOptimizer('model.keras');
+ * const weights = variables.filter(({ place }) => place !== undefined).map(({ value, shape }) => new Variable(value, { shape }));
+ * optimizer.apply(gradients, weights);
+ */
+export async function loadKerasOptimizer(path: string, options: LoadKerasOptions = {}): Promise<LoadedKeras> {
+  checkOptions(path, options);
+  const file = await withFile(path, contentOfFile);
+  return loaded(file, options);
+}
+
+const known = ['optimizer', 'custom_objects', 'keras_version'];
+
+function checkOptions(path: unknown, options: unknown): void {
+  const who = 'loadKerasOptimizer';
+  if (typeof path !== 'string')
+    throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects the path of a file, got ${describe(path)}`);
+  if (!isPlainObject(options))
+    throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects an object of options, got ${describe(options)}`);
+  const unknown = ownEntries(options).find(([name]) => !known.includes(name));
+  if (unknown !== undefined)
+    throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects only ${known.join(', ')}, got "${unknown[0]}"`);
+  const { keras_version: version } = options;
+  if (version !== undefined && !(typeof version === 'string' && /^\d+\.\d+/.test(version)))
+    throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects keras_version to be like "3.9", got ${describe(version)}`);
+}
+
+/** What a file that has been read gives. */
+export function loaded(file: KerasFile, options: LoadKerasOptions): LoadedKeras {
+  const { path } = file;
+  const version = options.keras_version ?? file.version;
+  const arrays = stateIn(file);
+  if (file.format === '.weights.h5') checkFinite(file);
+  const optimizer = optimizerOf(file, options);
+  const found: Found = { path, version, sizes: sizesIn(file, optimizer) };
+  const { state, shapes } = placed(found, optimizer, arrays);
+  awaitState(optimizer, state);
+  return { optimizer, variables: variablesOf(file, shapes), keras_version: version };
+}
+
+const kVars = 'optimizer/vars';
+
+/** The arrays of the optimizer by their numbers. */
+export function stateIn(file: KerasFile): Stored[] {
+  const arrays = numbered(file, kVars);
+  if (arrays.length === 0)
+    throw refusal(
+      'ERR_CKPT_CLASS',
+      file.path,
+      `the state of an optimizer in ${kVars}`,
+      'none: was the model compiled?',
+    );
+  checkSame(file, arrays);
+  return arrays;
+}
+
+function numbered({ path, arrays, others }: KerasFile, group: string): Stored[] {
+  const own = [...arrays.values()].filter((array) => array.path.slice(0, array.path.lastIndexOf('/')) === group);
+  const list = own.map((_, i) => arrays.get(`${group}/${i}`));
+  const missing = list.findIndex((array) => array === undefined);
+  const other = others.find((one) => one.startsWith(`${group}/`));
+  if (missing >= 0 || other !== undefined)
+    throw refusal(
+      'ERR_CKPT_LAYOUT',
+      path,
+      `numbers in "${other ?? `${group}/${missing}`}"`,
+      other ? 'others' : 'nothing',
+    );
+  return list as Stored[];
+}
+
+/** A wrapper's file has the states of those that it wraps twice; Keras reads both. */
+function checkSame(file: KerasFile, arrays: readonly Stored[]): void {
+  const groups = membersIn(file);
+  const inner = groups.flatMap((group) => numbered(file, group));
+  if (inner.length === 0) return;
+  const own = arrays.slice(arrays.length - inner.length);
+  const other = inner.findIndex((array, i) => !sameBytes(array, own[i]));
+  if (other >= 0)
+    throw refusal(
+      'ERR_CKPT_LAYOUT',
+      file.path,
+      `"${inner[other]?.path}" to be the same as "${own[other]?.path ?? kVars}"`,
+      'something else',
+    );
+}
+
+const bytesOf = ({ value }: Stored) => Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+const sameBytes = (a: Stored, b: Stored | undefined): boolean =>
+  b !== undefined && a.dtype === b.dtype && String(a.shape) === String(b.shape) && bytesOf(a).equals(bytesOf(b));
+
+/** The groups of wrapped optimizers, in the order of the file. */
+export function membersIn({ names }: Pick<KerasFile, 'names'>): string[] {
+  return [...names.keys()].filter((group) => /^optimizer\/(inner_optimizer|optimizers\/[^/]+)\/vars$/.test(group));
+}
+
+/** The group of each optimizer of a MultiOptimizer, as Keras names them. */
+export function groupsOf(optimizer: Optimizer): string[] {
+  if (optimizer instanceof LossScaleOptimizer) return ['optimizer/inner_optimizer/vars'];
+  if (!(optimizer instanceof MultiOptimizer)) return [];
+  const used = new Map<string, number>();
+  return optimizer.optimizers.map((one) => {
+    const name = snakeCase((one.constructor as typeof MultiOptimizer).className);
+    const count = used.get(name) ?? 0;
+    used.set(name, count + 1);
+    return `optimizer/optimizers/${name}${count === 0 ? '' : `_${count}`}/vars`;
+  });
+}
+
+const sizesIn = (file: KerasFile, optimizer: Optimizer): number[] =>
+  groupsOf(optimizer).map((group) => numbered(file, group).length);
+
+/** Nothing else tells whether a bare HDF5 file has been altered. */
+function checkFinite({ path, arrays }: KerasFile): void {
+  for (const { path: name, value } of arrays.values()) {
+    if (!(value instanceof Float32Array || value instanceof Float64Array)) continue;
+    const at = value.findIndex((x) => !Number.isFinite(x));
+    if (at >= 0)
+      throw refusal('ERR_CKPT_LAYOUT', path, `"${name}" to have finite numbers`, `${value[at]} at index ${at}`);
+  }
+}
+
+/** The optimizer, not built: the one that is given, or that of the config. */
+function optimizerOf(file: KerasFile, { optimizer, custom_objects }: LoadKerasOptions): Optimizer {
+  const { path, names } = file;
+  const form = optimizer ?? formIn(file);
+  if (Optimizer.is(form)) return form;
+  let made: unknown;
+  try {
+    made = typeof form === 'string' ? get(form) : deserialize(form, custom_objects);
+  } catch (cause) {
+    throw new CheckpointError('ERR_CKPT_CONFIG', `${path}: ${(cause as Error).message}`, cause);
+  }
+  if (!Optimizer.is(made)) throw refusal('ERR_CKPT_CLASS', path, 'an optimizer', describe(form));
+  const isScaled = names.has('optimizer/inner_optimizer/vars') && !(made instanceof LossScaleOptimizer);
+  // A model of mixed_float16 wraps its optimizer when it is compiled, which is not in the config.
+  return isScaled ? new LossScaleOptimizer({ inner_optimizer: made, name: names.get(kVars) ?? null }) : made;
+}
+
+/** What config.json says of the optimizer: a serialized form, or the name of a class. */
+export function formIn({ path, config }: Pick<KerasFile, 'path' | 'config'>): unknown {
+  if (config === undefined)
+    throw refusal('ERR_CKPT_CLASS', path, 'the option optimizer, as a .weights.h5 does not say which it has', 'none');
+  const { compile_config: compiled } = objectIn(path, kConfig, config);
+  const form = isPlainObject(compiled) ? compiled.optimizer : undefined;
+  if (typeof form === 'string' || isPlainObject(form)) return form;
+  throw refusal('ERR_CKPT_CLASS', path, 'a compiled model, with an optimizer', describe(form));
+}
