@@ -23,6 +23,9 @@ export interface Content {
   readonly names: ReadonlyMap<string, string>;
   /** Arrays of something else, by their paths. */
   readonly others: readonly string[];
+  readonly groups: readonly string[];
+  /** Paths with attributes that Keras does not write. */
+  readonly attributes: readonly string[];
 }
 
 const kObjects = 1 << 20;
@@ -54,6 +57,8 @@ class Reader {
   readonly #arrays = new Map<string, Stored>();
   readonly #names = new Map<string, string>();
   readonly #others: string[] = [];
+  readonly #groups: string[] = [];
+  readonly #attributes: string[] = [];
   #objects = 0;
   #bytes = 0;
 
@@ -65,7 +70,13 @@ class Reader {
 
   read(): Content {
     this.#group('', 0);
-    return { arrays: this.#arrays, names: this.#names, others: this.#others };
+    return {
+      arrays: this.#arrays,
+      names: this.#names,
+      others: this.#others,
+      groups: this.#groups,
+      attributes: this.#attributes,
+    };
   }
 
   #refuse(expected: string, got: string) {
@@ -75,6 +86,8 @@ class Reader {
   #group(group: string, depth: number): void {
     if (depth > kDepth) throw this.#refuse(`at most ${kDepth} groups in one another`, 'more');
     const { hdf5, id } = this.#file;
+    if (group !== '') this.#groups.push(group);
+    this.#checkAttributes(group, 'name');
     const name = textOf(this.#file, `/${group}`, 'name');
     if (name !== undefined) this.#names.set(group, name);
     for (const key of hdf5.get_names(id, `/${group}`, false)) {
@@ -87,8 +100,14 @@ class Reader {
     }
   }
 
+  #checkAttributes(path: string, known: string): void {
+    const { hdf5, id } = this.#file;
+    if (hdf5.get_attribute_names(id, `/${path}`).some((name) => name !== known)) this.#attributes.push(path);
+  }
+
   #dataset(path: string): void {
     const { hdf5, id } = this.#file;
+    this.#checkAttributes(path, 'dtype');
     const { shape, size, chunks, virtual_sources: elsewhere, ...type } = hdf5.get_dataset_metadata(id, `/${path}`);
     const dtype = dtypeOf(hdf5, { size, ...type }, () => textOf(this.#file, `/${path}`, 'dtype'));
     if (shape === null || dtype === undefined) return void this.#others.push(path);

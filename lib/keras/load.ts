@@ -85,7 +85,7 @@ export function loaded(file: KerasFile, options: LoadKerasOptions): LoadedKeras 
   return { optimizer, variables: variablesOf(file, shapes), keras_version: version };
 }
 
-const kVars = 'optimizer/vars';
+export const kVars = 'optimizer/vars';
 
 /** The arrays of the optimizer by their numbers. */
 export function stateIn(file: KerasFile): Stored[] {
@@ -117,7 +117,7 @@ function numbered({ path, arrays, others }: KerasFile, group: string): Stored[] 
 }
 
 /** A wrapper's file has the states of those that it wraps twice; Keras reads both. */
-function checkSame(file: KerasFile, arrays: readonly Stored[]): void {
+export function checkSame(file: KerasFile, arrays: readonly Stored[]): void {
   const groups = membersIn(file);
   const inner = groups.flatMap((group) => numbered(file, group));
   if (inner.length === 0) return;

@@ -1,4 +1,5 @@
 // The state of an optimizer in the arrays that Keras has written: which number is what.
+import type { StateOf } from '../checkpoint/state_of.ts';
 import { rateOf, type SavedValue, type StateToCome } from '../checkpoint/state_to_come.ts';
 import { Optimizer } from '../optimizer.ts';
 import { Adafactor } from '../optimizers/adafactor.ts';
@@ -126,3 +127,11 @@ const savedValue = ({ path, shape, dtype, value }: Stored): SavedValue => ({
   dtype,
   numbers: value instanceof BigInt64Array || value instanceof BigUint64Array ? Array.from(value, Number) : value,
 });
+
+/** The shapes of the variables that a state is for; undefined where it does not tell them. */
+export function shapesIn(optimizer: Optimizer, { trained, members }: StateOf): Placed['shapes'] {
+  const [inner] = Optimizer.runnerOf(optimizer).wrapped;
+  if (trained !== undefined) return trained.map(({ shape }) => shape);
+  if (optimizer instanceof LossScaleOptimizer && inner !== undefined) return shapesIn(inner, members[0] as StateOf);
+  return undefined;
+}
