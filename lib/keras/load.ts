@@ -1,5 +1,7 @@
 // An optimizer from a file of Keras: its class and config from config.json, its state from the weights.
 import { CheckpointError } from '../checkpoint/errors.ts';
+import { buildWith } from '../checkpoint/load.ts';
+import { pathOf, type FilePath } from '../checkpoint/save.ts';
 import { awaitState } from '../checkpoint/state_to_come.ts';
 import { isPlainObject, ownEntries } from '../configurable.ts';
 import { describe, typeError } from '../errors.ts';
@@ -7,6 +9,7 @@ import { Optimizer } from '../optimizer.ts';
 import { LossScaleOptimizer } from '../optimizers/loss_scale_optimizer.ts';
 import { MultiOptimizer } from '../optimizers/multi_optimizer.ts';
 import { deserialize, get, type CustomObjects } from '../serialization.ts';
+import type { Trainable } from '../trainables.ts';
 import { contentOfFile, kConfig, objectIn, withFile, type KerasFile } from './file.ts';
 import type { Stored } from './h5.ts';
 import { snakeCase, variablesOf } from './model.ts';
@@ -23,13 +26,18 @@ export interface LoadKerasOptions {
   readonly optimizer?: unknown;
   /** Classes and functions that the config names. */
   readonly custom_objects?: CustomObjects | undefined;
+  /**
+   * Build with these variables at once, and give them the weights of the file: it has to say which ones are trained, and in which order
+   * (`place` of the variables that are returned).
+   */
+  readonly variables?: readonly Trainable[] | undefined;
   /** The version of Keras that wrote a .weights.h5, where the shapes in it fit two orders: `3.9`. */
   readonly keras_version?: string | undefined;
 }
 
 /** What there is in a file of Keras. */
 export interface LoadedKeras {
-  /** With its config, counter and learning rate; it puts the rest of its state in when it is built. */
+  /** With its config, counter and learning rate; the rest of its state is put in when it is built. */
   readonly optimizer: Optimizer;
   /** The weights of the model: in the order of its layers, as far as the file says it. */
   readonly variables: readonly KerasVariable[];
@@ -38,51 +46,81 @@ export interface LoadedKeras {
 }
 
 /**
- * Reads the optimizer of a .keras or .weights.h5 file that Keras 3.0 to 3.15 wrote, and the weights of the model. The optimizer is not
- * built yet; `build`, or the first `apply` with variables, takes the state if it fits, or throws. Needs the package h5wasm.
+ * Reads the optimizer of a .keras or .weights.h5 file that Keras 3.0 to 3.15 wrote, and the weights of the model. Without
+ * `variables` the optimizer is not built yet; `build`, or the first `apply` with variables, takes the state if it fits, or throws. Needs the package h5wasm.
  *
  * @param path the file; what is in it, not its name, says which kind it is
- * @param options `optimizer`, `custom_objects`, `keras_version`
+ * @param options `optimizer`, `custom_objects`, `variables`, `keras_version`
  * @throws (rejects) CheckpointError `ERR_CKPT_IO`, `ERR_CKPT_FORMAT`, `ERR_CKPT_HASH` for a member with a wrong CRC, `ERR_CKPT_LAYOUT`,
- *   `ERR_CKPT_CLASS`, `ERR_CKPT_CONFIG`, `ERR_CKPT_PEER` without h5wasm; TypeError `ERR_OPT_CONFIG_TYPE` for other options
+ *   `ERR_CKPT_CLASS`, `ERR_CKPT_CONFIG`, `ERR_CKPT_MISMATCH`, `ERR_CKPT_PEER` without h5wasm; TypeError `ERR_OPT_CONFIG_TYPE` for other options
  * @example
  * const { optimizer, variables } = await loadKerasOptimizer('model.keras');
  * const weights = variables.filter(({ place }) => place !== undefined).map(({ value, shape }) => new Variable(value, { shape }));
  * optimizer.apply(gradients, weights);
  */
-export async function loadKerasOptimizer(path: string, options: LoadKerasOptions = {}): Promise<LoadedKeras> {
-  checkOptions(path, options);
-  const file = await withFile(path, contentOfFile);
+export async function loadKerasOptimizer(path: FilePath, options: LoadKerasOptions = {}): Promise<LoadedKeras> {
+  checkOptions(options);
+  const file = await withFile(pathOf(who, path), contentOfFile);
   return loaded(file, options);
 }
 
-const known = ['optimizer', 'custom_objects', 'keras_version'];
+const known = ['optimizer', 'custom_objects', 'variables', 'keras_version'];
+const who = 'loadKerasOptimizer';
 
-function checkOptions(path: unknown, options: unknown): void {
-  const who = 'loadKerasOptimizer';
-  if (typeof path !== 'string')
-    throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects the path of a file, got ${describe(path)}`);
+function checkOptions(options: unknown): void {
   if (!isPlainObject(options))
     throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects an object of options, got ${describe(options)}`);
   const unknown = ownEntries(options).find(([name]) => !known.includes(name));
   if (unknown !== undefined)
     throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects only ${known.join(', ')}, got "${unknown[0]}"`);
-  const { keras_version: version } = options;
+  const { keras_version: version, variables } = options;
+  if (variables !== undefined && !Array.isArray(variables))
+    throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects variables to be an array, got ${describe(variables)}`);
   if (version !== undefined && !(typeof version === 'string' && /^\d+\.\d+/.test(version)))
     throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects keras_version to be like "3.9", got ${describe(version)}`);
 }
 
 /** What a file that has been read gives. */
-export function loaded(file: KerasFile, options: LoadKerasOptions): LoadedKeras {
+function loaded(file: KerasFile, options: LoadKerasOptions): LoadedKeras {
   const { path } = file;
-  const version = options.keras_version ?? file.version;
+  const keras_version = options.keras_version ?? file.version;
   const arrays = stateIn(file);
   if (file.format === '.weights.h5') checkFinite(file);
   const optimizer = optimizerOf(file, options);
-  const found: Found = { path, version, sizes: sizesIn(file, optimizer) };
+  const found: Found = { path, version: keras_version, sizes: sizesIn(file, optimizer) };
   const { state, shapes } = placed(found, optimizer, arrays);
-  awaitState(optimizer, state);
-  return { optimizer, variables: variablesOf(file, shapes), keras_version: version };
+  const variables = variablesOf(file, shapes);
+  const trained = trainedIn(variables);
+  const isSure = trained.length > 0 && (shapes ?? options.variables) !== undefined; // without shapes it follows from layers alone
+  awaitState(optimizer, isSure ? { ...state, trained } : state);
+  if (options.variables !== undefined) build(path, optimizer, options.variables, trained);
+  return { optimizer, variables, keras_version };
+}
+
+/** The variables that the optimizer trains in its order, as far as they are known. */
+export const trainedIn = (variables: readonly KerasVariable[]): KerasVariable[] =>
+  variables.filter(({ place }) => place !== undefined).sort((a, b) => (a.place as number) - (b.place as number));
+
+function build(
+  path: string,
+  optimizer: Optimizer,
+  variables: readonly Trainable[],
+  trained: readonly KerasVariable[],
+): void {
+  if (trained.length === 0)
+    throw refusal(
+      'ERR_CKPT_LAYOUT',
+      path,
+      'to be loaded without the option variables, as it does not say which weights are trained',
+      'the option',
+    );
+  if (trained.length !== variables.length)
+    throw refusal('ERR_CKPT_MISMATCH', path, `${trained.length} variables`, `${variables.length}`);
+  buildWith(
+    optimizer,
+    variables,
+    trained.map(({ value, ...rest }) => ({ ...rest, numbers: value as Float32Array })),
+  );
 }
 
 export const kVars = 'optimizer/vars';
@@ -117,7 +155,7 @@ function numbered({ path, arrays, others }: KerasFile, group: string): Stored[] 
 }
 
 /** A wrapper's file has the states of those that it wraps twice; Keras reads both. */
-export function checkSame(file: KerasFile, arrays: readonly Stored[]): void {
+function checkSame(file: KerasFile, arrays: readonly Stored[]): void {
   const groups = membersIn(file);
   const inner = groups.flatMap((group) => numbered(file, group));
   if (inner.length === 0) return;

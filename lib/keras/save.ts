@@ -11,7 +11,7 @@ import { sameShape } from './arrangement.ts';
 import { configFor } from './config.ts';
 import { contentOfFile, kConfig, kWeights, withFile, type KerasFile, type OpenFile } from './file.ts';
 import { changed, type Written } from './h5_write.ts';
-import { checkSame, groupsOf, kVars, stateIn } from './load.ts';
+import { groupsOf, kVars, stateIn, trainedIn } from './load.ts';
 import { variablesOf } from './model.ts';
 import { refusal } from './refusal.ts';
 import { allOf } from './source.ts';
@@ -115,7 +115,7 @@ async function edited(
   custom: CustomObjects | undefined,
 ): Promise<Edited> {
   const file = await contentOfFile(open);
-  checkSame(file, stateIn(file));
+  stateIn(file); // it has one that fits together
   const { config } = file;
   const text = config === undefined ? undefined : configFor({ ...file, config }, optimizer, custom);
   const arrays = [
@@ -180,9 +180,7 @@ function placedIn(
   own: ReturnType<typeof variablesOf>,
   given: readonly KerasWeight[],
 ): (readonly [string, KerasWeight])[] {
-  const trained = own
-    .filter(({ place }) => place !== undefined)
-    .sort((a, b) => (a.place as number) - (b.place as number));
+  const trained = trainedIn(own);
   if (trained.length === 0)
     throw refusal('ERR_CKPT_LAYOUT', path, 'variables by their paths, as it does not say which are trained', 'a list');
   if (trained.length !== given.length)

@@ -65,5 +65,5 @@ const named = (group: string, arrays: readonly Omit<Written, 'path'>[]): Written
 function dtypeIn(arrays: Content['arrays'], { path, shape, dtype }: Written): string {
   const there = arrays.get(path);
   const alike = there?.dtype.includes('int') === dtype.includes('int') && String(there.shape) === String(shape);
-  return alike ? (there?.dtype) : dtype;
+  return alike ? there?.dtype : dtype;
 }
