@@ -47,7 +47,8 @@ export async function library(what: string): Promise<Library> {
 }
 
 async function load(): Promise<Library> {
-  const url = `${import.meta.resolve('h5wasm')}?keras-optimizers=${++instances}`;
+  const { resolve } = import.meta as { readonly resolve?: (name: string) => string }; // what makes CommonJS of this has none
+  const url = resolve === undefined ? 'h5wasm' : `${resolve('h5wasm')}?keras-optimizers=${++instances}`;
   const loaded = (await import(url)) as Package;
   const made = { package: loaded, hdf5: await loaded.ready, broken: false };
   const system = files(made);
@@ -56,7 +57,8 @@ async function load(): Promise<Library> {
     const stream = system.getStream(descriptor);
     if (stream !== undefined) stream.stream_ops = { ...stream.stream_ops, ...silent };
   }
-  for (const device of ['/dev/stdin', '/dev/stdout', '/dev/stderr', '/dev/tty', '/dev/tty1']) system.unlink(device);
+  for (const device of ['stdin', 'stdout', 'stderr', 'tty', 'tty1'])
+    if (made.hdf5.FS.analyzePath(`/dev/${device}`, true).exists) system.unlink(`/dev/${device}`);
   return made;
 }
 
