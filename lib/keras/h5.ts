@@ -28,7 +28,7 @@ export interface Content {
   readonly attributes: readonly string[];
 }
 
-const kObjects = 1 << 20;
+const kObjects = 1 << 17;
 const kDepth = 64;
 const kHeader = 16; // bytes: no object takes less
 
@@ -93,7 +93,8 @@ class Reader {
     for (const key of hdf5.get_names(id, `/${group}`, false)) {
       if (++this.#objects > Math.min(kObjects, this.#size / kHeader)) throw this.#refuse('fewer objects', 'a loop');
       const path = group === '' ? key : `${group}/${key}`;
-      const type = hdf5.get_type(id, `/${path}`);
+      const link = hdf5.get_symbolic_link(id, `/${path}`) as string | null;
+      const type = link === null ? hdf5.get_type(id, `/${path}`) : hdf5.H5G_LINK;
       if (type === hdf5.H5G_GROUP) this.#group(path, depth + 1);
       else if (type === hdf5.H5G_DATASET) this.#dataset(path);
       else throw this.#refuse(`"${path}" to be a group or an array`, 'a link or something else');
