@@ -14,7 +14,7 @@ import {
   Variable,
 } from '../lib/index.ts';
 import { loadKerasOptimizer, saveKerasOptimizer } from '../lib/keras/index.ts';
-import { bits, distance, ulp32 } from './golden.ts';
+import { bits, distance, readGolden, ulp32 } from './golden.ts';
 import {
   archiveOf,
   bytesOf,
@@ -121,6 +121,23 @@ describe('keras-optimizers/keras', () => {
       assert.equal(given.iterations, 4);
       assert.equal(given.learning_rate, Math.fround(0.01));
     });
+  });
+
+  it('loads and writes a model of bfloat16', async () => {
+    const from = fileOf('keras-bfloat16.keras');
+    const truth = readGolden<{ weights: number[][]; optimizerVariables: number[][] }>('keras-bfloat16');
+    const { optimizer, variables } = await loadKerasOptimizer(from);
+    assert.deepEqual([...new Set(variables.map(({ dtype }) => dtype))], ['bfloat16']);
+    const trained = trainedOf(variables);
+    optimizer.build(trained);
+    assert.deepEqual(
+      trained.map(({ value }) => [...value]),
+      truth.weights,
+    );
+    assert.deepEqual(stateOf(optimizer), truth.optimizerVariables);
+    const to = folder.name();
+    await saveKerasOptimizer(optimizer, { from, to, variables: trained });
+    assert.deepEqual(membersOf(readFileSync(to)), membersOf(readFileSync(from)));
   });
 
   describe('writes', () => {

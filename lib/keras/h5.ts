@@ -125,13 +125,13 @@ type Type = Pick<ReturnType<Hdf5['get_dataset_metadata']>, 'type' | 'size' | 'si
 
 /** Undefined for what is no number, or not of this byte order. */
 function dtypeOf({ H5T_class_t: classes }: Hdf5, is: Type, attribute: () => string | undefined): string | undefined {
+  if (is.type === classes.H5T_OPAQUE.value && is.size === 2 && attribute() === 'bfloat16') return 'bfloat16';
   if (is.vlen || (!is.littleEndian && is.size > 1)) return undefined;
   const bits = 8 * is.size;
   if (is.type === classes.H5T_FLOAT.value && [16, 32, 64].includes(bits)) return `float${bits}`;
   if (is.type === classes.H5T_INTEGER.value && [8, 16, 32, 64].includes(bits))
     return `${is.signed ? '' : 'u'}int${bits}`;
   if (is.type === classes.H5T_ENUM.value && bits === 8) return 'bool';
-  if (is.type === classes.H5T_OPAQUE.value && bits === 16 && attribute() === 'bfloat16') return 'bfloat16';
   return undefined;
 }
 
