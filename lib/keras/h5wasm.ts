@@ -90,15 +90,15 @@ function mount(at: Library, name: string, source?: Source): Mounted {
 export const reading = <R>(at: Library, source: Source, use: (file: Opened) => R): R =>
   within(at, mount(at, 'read.h5', source), 'r', use);
 
-/** Runs `use` on a new file, or on a copy of `bytes`; returns the bytes of what it has become. */
+/** Runs `use` on a new file, or on `bytes`, which it overwrites; returns the bytes of what it has become. */
 export function writing(at: Library, bytes: Uint8Array | undefined, use: (file: Opened) => void): Uint8Array {
   const mounted = mount(at, 'written.h5');
   if (bytes !== undefined) {
-    mounted.node.contents = bytes.slice();
+    mounted.node.contents = bytes;
     mounted.node.usedBytes = bytes.length;
   }
   return within(at, mounted, bytes === undefined ? 'w' : 'a', use, ({ node }) =>
-    node.contents.slice(0, node.usedBytes),
+    node.contents.subarray(0, node.usedBytes),
   );
 }
 
