@@ -1,10 +1,11 @@
 // Writes arrays into an HDF5 file: over those that are there, where shapes and dtypes are the same; else into a new file with all the
 // rest of the old one, as HDF5 does not forget what was there.
 import { CheckpointError } from '../checkpoint/errors.ts';
-import { pieces, transfer, type Content } from './h5.ts';
+import type { Content } from './h5.ts';
 import { toHalf } from './halves.ts';
 import { library, writing, type Hdf5, type Opened } from './h5wasm.ts';
 import { refusal } from './refusal.ts';
+import { pieces, transfer } from './transfer.ts';
 import type { KerasNumbers } from './types.ts';
 
 /** An array that a file is to have. */

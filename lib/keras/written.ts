@@ -6,7 +6,7 @@ import { LossScaleOptimizer } from '../optimizers/loss_scale_optimizer.ts';
 import { isVariable, Variable } from '../variable.ts';
 import type { Content } from './h5.ts';
 import type { Written } from './h5_write.ts';
-import { groupsOf, kVars } from './load.ts';
+import { groupsOf, kVars } from './groups.ts';
 
 type Source = Variable | SavedValue;
 
