@@ -6,7 +6,7 @@ import type { Fields } from './configurable.ts';
 import { isSpace } from './devices.ts';
 import { describe, typeError } from './errors.ts';
 import { gatherGradients, nothingGathered, type Gathered, type Gradient } from './gradients.ts';
-import type { Memory } from './native.ts';
+import { dtypes, type Memory } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
 import type { Given, Parts, Waiting } from './parts.ts';
 import type { Brought, Program } from './pass.ts';
@@ -539,6 +539,20 @@ export class Engine<F extends Fields> extends Runner {
     this.#running = runningNumbers(this.#state?.dtypes ?? [], this.#arithmetics, ({ round }, dtype) =>
       round(numbers[dtype] ?? any),
     );
+  }
+
+  override runningAfter(updates: number): RunningNumbers | undefined {
+    const running = this.#driver.running();
+    const settings: Readonly<Record<string, unknown>> = { ...this.#driver.settings };
+    const changing = Object.entries(settings).some(([name, x]) => typeof x === 'function' && name !== 'learning_rate');
+    if (running === undefined || changing) return undefined;
+    const hyper = this.#driver.hyper();
+    return runningNumbers(dtypes, this.#arithmetics, (arithmetic) => {
+      let number = arithmetic.round(running.initial);
+      for (let step = 1; step <= updates && number !== 0; step++)
+        number = running.next(number, hyper, step, arithmetic);
+      return number;
+    });
   }
 
   #setRunning(value: number): void {

@@ -154,6 +154,15 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
 
   /**
+   * What an optimizer keeps for its variables.
+   *
+   * @internal
+   */
+  static layoutOf(optimizer: Optimizer): Layout {
+    return optimizer.#layout();
+  }
+
+  /**
    * Gives an optimizer another `loss_scale_factor`: its wrapper says what the gradients are divided by.
    *
    * @internal

@@ -122,6 +122,11 @@ export abstract class Runner {
   /** Sets it; where only one dtype is known, the other gets that number, rounded. */
   setRunning(_numbers: Partial<Record<Dtype, number>>): void {}
 
+  /** What that number is after so many updates; undefined if there is none, or it does not follow from the options. */
+  runningAfter(_updates: number): Readonly<Record<Dtype, number>> | undefined {
+    return undefined;
+  }
+
   /** Goes on from a counter. */
   startAt(counter: number): void {
     this.counter = this.#start = counter;

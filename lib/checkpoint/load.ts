@@ -84,8 +84,15 @@ function revived(path: string, config: Config, custom: CustomObjects): unknown {
   }
 }
 
-/** Builds with variables, and gives them the values of the file if it has them: both or, as in `build`, neither. */
-function buildWith(optimizer: Optimizer, given: readonly Trainable[], values: readonly SavedValue[] | undefined): void {
+/**
+ * Builds with variables, and gives them the values of the file if it has them: both or, as in `build`, neither. The state that waits
+ * says what was trained, so that values fit what has been built.
+ */
+export function buildWith(
+  optimizer: Optimizer,
+  given: readonly Trainable[],
+  values: readonly SavedValue[] | undefined,
+): void {
   optimizer.build(given);
   const { state } = Optimizer.runnerOf(optimizer);
   if (values === undefined || state === undefined) return;

@@ -31,13 +31,24 @@ export function pathOf(who: string, path: unknown): string {
 export async function save(who: string, optimizer: Optimizer, to: unknown, given: unknown): Promise<void> {
   const path = pathOf(`${who}.save`, to);
   const { variables: withVariables } = readOptions(`${who}.save`, ofSave, [given]);
+  const variables = () => (withVariables ? variablesOf(who, Optimizer.runnerOf(optimizer)) : []);
+  await whileSaved(who, optimizer, variables, (found) => write(optimizer, path, found));
+}
+
+/** Waits for a step that runs; then `part` may read the numbers of an optimizer and of `variables`, which nobody writes meanwhile. */
+export async function whileSaved(
+  who: string,
+  optimizer: Optimizer,
+  variables: () => readonly Variable[],
+  part: (variables: readonly Variable[]) => Promise<void>,
+): Promise<void> {
   const runner = Optimizer.runnerOf(optimizer);
   runner.checkOpen();
   runner.checkAlone('save');
   runner.queue.checkPlace(who, 'save');
   await runner.queue.add(async () => {
-    const variables = withVariables ? variablesOf(who, runner) : [];
-    await whileRead(optimizer, variables, () => write(optimizer, path, variables));
+    const found = variables();
+    await whileRead(optimizer, found, () => part(found));
   });
 }
 

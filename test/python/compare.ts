@@ -31,7 +31,7 @@ function sameNumbers(who: string, ours: Numbers, keras: Numbers, bound: Bound): 
   }
 }
 
-const sizeOf = (numbers: Numbers): number => distance([...numbers], Array<number>(numbers.length).fill(0));
+export const sizeOf = (numbers: Numbers): number => distance([...numbers], Array<number>(numbers.length).fill(0));
 
 /** How far the numbers of variables[i] were from their beginning, at most: averages keep what came of that. */
 const farthest = (moments: Training<Numbers>['moments'], i: number): number =>
@@ -44,6 +44,18 @@ const shown =
     /^(LossScale|Multi)Optimizer$/.test(name)
       ? { path: path.slice(path.lastIndexOf('/') + 1), ...rest }
       : { path, ...rest };
+
+/** Numbers that are the same, or as near as is promised of a class after t steps. */
+export function sameOrNear(
+  c: Configuration,
+  who: string,
+  ours: Numbers,
+  keras: Numbers,
+  size: number,
+  t: number,
+): void {
+  sameNumbers(who, ours, keras, isInexact(c) ? (x) => tolerance(x, size, t) : toTheBit);
+}
 
 /** Every number of two runs that go on after some steps. */
 export function sameRun(c: Configuration, after: number, ours: Training<Numbers>, keras: Training<Numbers>): void {

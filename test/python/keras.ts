@@ -53,6 +53,17 @@ export interface Update {
   readonly done: boolean;
 }
 export type Folders<E> = Readonly<Record<string, readonly E[]>>;
+/** About a model: its optimizer, the dtypes of its layers, and the gradients of the last steps. */
+interface ModelQuestion {
+  readonly text: string;
+  readonly policy: 'float32' | 'mixed_float16';
+  readonly after: readonly (readonly string[])[];
+}
+/** After a step of a model: its trained variables, and the optimizer's. */
+export interface ModelMoment<V> {
+  readonly values: readonly V[];
+  readonly state: readonly V[];
+}
 export interface Questions {
   readonly train: {
     /** Of an optimizer. */
@@ -71,6 +82,14 @@ export interface Questions {
   readonly open_file: { readonly path: string };
   /** `serialize(deserialize(text))`. */
   readonly reread: { readonly kind: 'optimizers' | 'schedules'; readonly text: string };
+  /** Trains a small model, saves it, and goes on. Gradients step by step, variable by variable. */
+  readonly save_model: ModelQuestion & {
+    readonly path: string;
+    readonly weights: string;
+    readonly before: readonly (readonly string[])[];
+  };
+  /** Loads a model, and weights into it, and goes on; without a path it is a new one, with the optimizer of `text`. */
+  readonly load_model: ModelQuestion & { readonly path: string | null; readonly weights: string | null };
   readonly has_tensorboard: object;
   /** What is in a folder, read by TensorFlow. */
   readonly events: { readonly directory: string };
@@ -88,6 +107,8 @@ export interface Answers {
   readonly known: Questions['known'] & { readonly version: string };
   readonly default: { readonly form: Serialized };
   readonly reread: { readonly form: Serialized };
+  readonly save_model: { readonly moments: readonly ModelMoment<string>[] };
+  readonly load_model: { readonly moments: readonly ModelMoment<string>[] };
   readonly has_tensorboard: { readonly known: boolean };
   readonly events: { readonly folders: Folders<FileEvent> };
   readonly keras_events: Answers['events'];

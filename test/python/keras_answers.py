@@ -17,6 +17,7 @@ from copied_momentum import copy_momentum
 from keras.src.backend import name_scope
 from keras.src.optimizers import ALL_OBJECTS_DICT
 from keras.src.utils.naming import reset_uids
+from keras_models import answers as keras_models_answers
 from progress_bar_answers import answers as progress_bar_answers
 from protocol import reply_to_lines
 from tensor_board_answers import answers as tensor_board_answers
@@ -101,7 +102,7 @@ def open_file(request: Request) -> Reply:
 
 
 answers = {function.__name__: function for function in (known, default, reread, train, open_file)}
-answers |= progress_bar_answers | tensor_board_answers
+answers |= progress_bar_answers | tensor_board_answers | keras_models_answers
 
 
 def answer(request: Request) -> Reply:

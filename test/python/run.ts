@@ -7,6 +7,7 @@ import { positive } from '../../bench/training/arguments.ts';
 import { checkFiles } from './checkpoints.ts';
 import { optimizers, schedules } from './configurations.ts';
 import { checkOptimizer, checkRandom, checkSchedule, type Common } from './everything.ts';
+import { checkSaved, saved, savedWrappers } from './files.ts';
 import { Keras } from './keras.ts';
 import { plantInOptimizer, plantInSchedule } from './self_test.ts';
 import { checkProgressBar, plantInProgressBar } from './progress_bar.ts';
@@ -73,7 +74,16 @@ async function* tallies(keras: Keras): AsyncGenerator<Tally> {
   for (const name of common.optimizers) yield await optimizer(keras, name, common);
   if (!options['self-test']) for (const name of Object.keys(wrapped)) yield await checkWrapper(keras, name);
   if (!options['self-test']) yield await checkFiles(keras);
+  if (!options['self-test']) yield* savedTallies(keras, common);
   if (!options['self-test']) yield await checkRandom(keras, options.seed, options.random, common);
+}
+
+/** Of Keras's files. */
+async function* savedTallies(keras: Keras, common: Common): AsyncGenerator<Tally> {
+  for (const name of common.optimizers) yield await checkSaved(keras, `files, ${name}`, saved(name));
+  yield await checkSaved(keras, 'files, wrappers', savedWrappers);
+  const scaled = ['Adam', 'Nadam'].flatMap((name) => saved(name).slice(0, 1));
+  yield await checkSaved(keras, 'files, mixed_float16', scaled, 'mixed_float16');
 }
 
 /** Whether all is well. */

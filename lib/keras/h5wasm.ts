@@ -1,0 +1,146 @@
+// The HDF5 library of the package h5wasm, loaded when the first file needs it. It is an instance of our own, in a sandbox of its own:
+// it sees no file but the one that is given to it, prints nothing, and is thrown away when a damaged file breaks it.
+import type * as H5 from 'h5wasm';
+
+import { CheckpointError } from '../checkpoint/errors.ts';
+import type { Source } from './source.ts';
+
+export type Hdf5 = Awaited<typeof H5.ready>;
+type Package = Pick<typeof H5, 'File' | 'ready'>;
+
+interface Library {
+  readonly package: Package;
+  readonly hdf5: Hdf5;
+  broken: boolean;
+}
+
+/** What is used of the file system in memory, which h5wasm's types leave out. */
+interface Node {
+  usedBytes: number;
+  contents: Uint8Array;
+  stream_ops: object;
+}
+interface FileSystem {
+  createFile(parent: string, name: string, properties: object, canRead: boolean, canWrite: boolean): Node;
+  getStream(descriptor: number): { stream_ops: object } | undefined;
+  unlink(path: string): void;
+}
+const files = ({ hdf5 }: Library): FileSystem => hdf5.FS as unknown as FileSystem;
+
+let current: Promise<Library> | undefined;
+let instances = 0;
+
+/** The library, for `what`. */
+export async function library(what: string): Promise<Library> {
+  if ((await current)?.broken) current = undefined;
+  current ??= load();
+  try {
+    return await current;
+  } catch (cause) {
+    current = undefined;
+    throw new CheckpointError(
+      'ERR_CKPT_PEER',
+      `${what} expects the package h5wasm, npm install h5wasm: ${cause as Error}`,
+      cause,
+    );
+  }
+}
+
+async function load(): Promise<Library> {
+  const { resolve } = import.meta as { readonly resolve?: (name: string) => string }; // what makes CommonJS of this has none
+  const url = resolve === undefined ? 'h5wasm' : `${resolve('h5wasm')}?keras-optimizers=${++instances}`;
+  const loaded = (await import(url)) as Package;
+  const made = { package: loaded, hdf5: await loaded.ready, broken: false };
+  const system = files(made);
+  const silent = { write: (_: unknown, _bytes: unknown, _offset: number, length: number) => length };
+  for (const descriptor of [1, 2]) {
+    const stream = system.getStream(descriptor);
+    if (stream !== undefined) stream.stream_ops = { ...stream.stream_ops, ...silent };
+  }
+  for (const device of ['stdin', 'stdout', 'stderr', 'tty', 'tty1'])
+    if (made.hdf5.FS.analyzePath(`/dev/${device}`, true).exists) system.unlink(`/dev/${device}`);
+  return made;
+}
+
+/** An open file: its handle, and what reads and writes by it. */
+export interface Opened {
+  readonly hdf5: Hdf5;
+  readonly id: bigint;
+}
+
+/** A file of the file system in memory. */
+interface Mounted {
+  readonly name: string;
+  readonly node: Node;
+}
+
+function mount(at: Library, name: string, source?: Source): Mounted {
+  const node = files(at).createFile('/', name, {}, true, true);
+  if (source !== undefined) {
+    // Read where it lies: a model of many GB takes no memory.
+    Object.defineProperty(node, 'usedBytes', { value: source.length });
+    const read = (_: unknown, into: Uint8Array, offset: number, length: number, position: number) =>
+      source.readNow(into.subarray(offset, offset + length), position);
+    node.stream_ops = { ...node.stream_ops, read };
+  }
+  return { name: `/${name}`, node };
+}
+
+/** Runs `use` on a file that is only read. */
+export const reading = <R>(at: Library, source: Source, use: (file: Opened) => R): R =>
+  within(at, mount(at, 'read.h5', source), 'r', use);
+
+/** Runs `use` on a new file, or on `bytes`, which it overwrites; returns the bytes of what it has become. */
+export function writing(at: Library, bytes: Uint8Array | undefined, use: (file: Opened) => void): Uint8Array {
+  const mounted = mount(at, 'written.h5');
+  if (bytes !== undefined) {
+    mounted.node.contents = bytes;
+    mounted.node.usedBytes = bytes.length;
+  }
+  return within(at, mounted, bytes === undefined ? 'w' : 'a', use, ({ node }) =>
+    node.contents.subarray(0, node.usedBytes),
+  );
+}
+
+function within<R>(at: Library, mounted: Mounted, mode: 'r' | 'w' | 'a', use: (file: Opened) => R): R;
+function within<R>(
+  at: Library,
+  mounted: Mounted,
+  mode: 'r' | 'w' | 'a',
+  use: (file: Opened) => void,
+  result: (mounted: Mounted) => R,
+): R;
+function within<R>(
+  at: Library,
+  mounted: Mounted,
+  mode: 'r' | 'w' | 'a',
+  use: (file: Opened) => R,
+  result?: (mounted: Mounted) => R,
+): R {
+  let file: H5.File | undefined;
+  try {
+    file = new at.package.File(mounted.name, mode);
+    const used = use({ hdf5: at.hdf5, id: file.file_id });
+    const closed = file.close();
+    file = undefined;
+    if (closed < 0) throw new Error('the file cannot be closed');
+    return result === undefined ? used : result(mounted);
+  } catch (error) {
+    if (error instanceof Error && kBreaking.includes(error.name)) at.broken = true;
+    throw error;
+  } finally {
+    close(at, file);
+    files(at).unlink(mounted.name);
+  }
+}
+
+function close(at: Library, file: H5.File | undefined): void {
+  try {
+    file?.close();
+  } catch {
+    at.broken = true;
+  }
+}
+
+/** Names of the errors after which its memory may be anything: a trap, too deep a recursion. */
+const kBreaking = ['RuntimeError', 'RangeError'];
