@@ -76,10 +76,10 @@ export function writable(who: string, path: string, ending = '.svg'): string {
 }
 
 /** A file of one optimizer. */
-export function checkpointOf(names: readonly string[], who: string, path: string): string {
+export function checkpointOf(names: readonly string[], who: string, endings: readonly string[], path: string): string {
   if (names.length > 1) throw new UsageError(`${who} expects one optimizer, got ${names.join()}`);
-  if (path.endsWith('.safetensors')) return path;
-  throw wrong(who, 'a file name that ends in .safetensors', path);
+  if (endings.some((ending) => path.endsWith(ending))) return path;
+  throw wrong(who, `a file name that ends in ${endings.join(' or ')}`, path);
 }
 
 /** A page with a part for the table of several optimizers. */

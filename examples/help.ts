@@ -33,8 +33,8 @@ export const help = `Trains a small network (784 -> 128 -> 10) on MNIST's 60,000
   --output FILE.svg     the chart; default: ${kDefaults.output}
   --checkpoint FILE.safetensors
                         saves weights and optimizer after every epoch; {epoch} in the name is its number; default: not
-  --resume FILE.safetensors
-                        goes on from there, with the same numbers if the other options are the same; default: not
+  --resume FILE         goes on from a .safetensors of --checkpoint, with the same numbers if the other options are the same, or from
+                        a .keras that Python's Keras saved after whole epochs of such a network; default: not
   --page FILE.md        the page that the table of several optimizers replaces a part of; default: none
   --help                this text
 
@@ -50,5 +50,6 @@ Examples:
   npm run example -- --optimizer sgd --learning-rate 0.5 --schedule cosine --batch-size 32
   npm run example -- --checkpoint run.safetensors            stop it with Ctrl-C after an epoch,
   npm run example -- --resume run.safetensors                and let it go on
+  npm run example -- --resume test/golden/mnist-nadam.keras --hidden 8 --train 320
   npm run example -- --optimizer all --epochs 1              every optimizer, the same weights and batches
 `;

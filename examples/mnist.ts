@@ -1,6 +1,7 @@
 // Trains a network on MNIST with the optimizers and the schedule of your choice: npm run example -- --help
 import { writeFileSync } from 'node:fs';
-import { Optimizer, serialize } from 'keras-optimizers';
+import { Optimizer, serialize, type Variable } from 'keras-optimizers';
+import { loadKerasOptimizer } from 'keras-optimizers/keras';
 import { circumstances } from '../bench/circumstances.ts';
 import { replacePart } from '../charts/page.ts';
 import { figureOfAll, figureOfOne } from './figures.ts';
@@ -21,7 +22,7 @@ for (const name of options.optimizers) {
   const own = settingOf(name);
   const schedule = options.schedule ?? own.schedule;
   const start: Start = async (variables) => {
-    if (options.resume !== undefined) return shown(await Optimizer.load(options.resume, { variables }));
+    if (options.resume !== undefined) return shown(await loaded(options.resume, variables));
     const optimizer = makeOptimizer(name, { rate: options.learningRate ?? own.rate, schedule }, steps);
     optimizer.build(variables);
     return shown(optimizer);
@@ -29,6 +30,12 @@ for (const name of options.optimizers) {
   trainings.push({ history: await train(options, start), schedule });
 }
 await (several ? reportAll(trainings) : trainings.forEach(reportOne));
+
+/** Weights and optimizer of a file of ours, or of one that Keras wrote. */
+async function loaded(path: string, variables: readonly Variable[]): Promise<Optimizer> {
+  if (path.endsWith('.keras')) return (await loadKerasOptimizer(path, { variables })).optimizer;
+  return Optimizer.load(path, { variables });
+}
 
 function shown(optimizer: Optimizer): Optimizer {
   if (!several) console.log(JSON.stringify(serialize(optimizer), null, 2));

@@ -57,8 +57,8 @@ export const readOptions = (): Options =>
         train: whole(1, kTrainImages, '--train', texts.train),
         seed: whole(0, 2 ** 32 - 1, '--seed', texts.seed),
         output: writable('--output', texts.output),
-        checkpoint: optional((text) => checkpointOf(names, '--checkpoint', text), texts.checkpoint),
-        resume: optional((text) => checkpointOf(names, '--resume', text), texts.resume),
+        checkpoint: optional((text) => checkpointOf(names, '--checkpoint', ['.safetensors'], text), texts.checkpoint),
+        resume: optional((text) => checkpointOf(names, '--resume', ['.safetensors', '.keras'], text), texts.resume),
         page: optional((text) => pageOf(names, kScript, '--page', text), texts.page),
       };
     },

@@ -36,7 +36,7 @@ describe('npm run example', function () {
     '--learning-rate expects a number > 0, got "0"': ['--optimizer', 'all', '--learning-rate', '0'],
     '--page expects several optimizers, got sgd': ['--optimizer', 'sgd', '--page', 'README.md'],
     '--checkpoint expects one optimizer, got adam,sgd': ['--optimizer', 'adam,sgd', '--checkpoint', 'x.safetensors'],
-    '--resume expects a file name that ends in .safetensors, got "x.svg"': ['--resume', 'x.svg'],
+    '--resume expects a file name that ends in .safetensors or .keras, got "x.svg"': ['--resume', 'x.svg'],
     '--page expects a page with a part for the table, got README.md has no lines "<!-- example begins': [
       '--optimizer',
       'all',
@@ -64,6 +64,18 @@ describe('npm run example', function () {
     const other = run(...options, '--batch-size', '60', '--resume', at('run-1.safetensors'));
     assert.equal(other.status, 1);
     assert.include(other.stderr, '--resume expects a whole number of epochs of 6 steps, got 5 steps');
+  });
+
+  it("goes on from a file of Python's Keras, with its weights and its state", () => {
+    const file = fileURLToPath(new URL('golden/mnist-nadam.keras', import.meta.url));
+    const options = ['--epochs', '2', '--train', '320', '--hidden', '8', '--output', at('keras.svg')];
+    const { status, stdout, stderr } = run(...options, '--resume', file);
+    assert.equal(status, 0, stderr);
+    assert.notInclude(stdout, 'epoch 1/2');
+    const first = (text: string) => Number(/loss (\d\.\d+)/.exec(text)?.[1]);
+    assert.isBelow(first(stdout), 2.1); // a new network has ln 10 = 2.30
+    const config = JSON.parse(stdout.slice(0, stdout.indexOf('\n}') + 2)) as { class_name: string };
+    assert.equal(config.class_name, 'Nadam');
   });
 
   it('trains the same network with several optimizers: a figure of them, a table, a part of a page', () => {

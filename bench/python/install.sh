@@ -7,4 +7,6 @@ cd "$(dirname "$0")/../.."
 python3 -m venv build-python
 build-python/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 \
   --requirement bench/python/requirements.txt
-build-python/bin/python -m pip list --disable-pip-version-check | grep -iE '^(keras|tensorflow_cpu|torch|jax|optax|numpy|safetensors) '
+build-python/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 \
+  --requirement bench/python/optional.txt || echo 'Some checks will be left out.'
+build-python/bin/python -m pip list --disable-pip-version-check | grep -iE '^(keras|tensorflow_cpu|torch|jax|optax|numpy|safetensors|tensorboard) '

@@ -8,7 +8,7 @@ import { assert } from 'chai';
 
 import { types } from '../../lib/checkpoint/tensors.ts';
 import { Adafactor, Adam, LossScaleOptimizer, Muon, Nadam, Variable, type Optimizer } from '../../lib/index.ts';
-import type { Keras } from './keras.ts';
+import { isMissing, type Keras } from './keras.ts';
 import { Tally } from './tally.ts';
 
 const makes: Readonly<Record<string, () => Optimizer>> = {
@@ -102,6 +102,7 @@ async function checkFile(
 
 export async function checkFiles(keras: Keras): Promise<Tally> {
   const tally = new Tally('files');
+  if (await isMissing(keras, 'safetensors', 'files of ours in Python')) return tally;
   const folder = await mkdtemp(join(tmpdir(), 'files-'));
   for (const [name, make] of Object.entries(makes)) {
     const wide: readonly Dtype[] = name.includes('bfloat16') ? ['float32'] : ['float32', 'float64'];

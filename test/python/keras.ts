@@ -90,7 +90,8 @@ export interface Questions {
   };
   /** Loads a model, and weights into it, and goes on; without a path it is a new one, with the optimizer of `text`. */
   readonly load_model: ModelQuestion & { readonly path: string | null; readonly weights: string | null };
-  readonly has_tensorboard: object;
+  /** Whether Python has a package that not every build-python/ has. */
+  readonly has_package: { readonly name: 'safetensors' | 'tensorboard' };
   /** What is in a folder, read by TensorFlow. */
   readonly events: { readonly directory: string };
   /** What Keras's own TensorBoard writes. */
@@ -109,7 +110,7 @@ export interface Answers {
   readonly reread: { readonly form: Serialized };
   readonly save_model: { readonly moments: readonly ModelMoment<string>[] };
   readonly load_model: { readonly moments: readonly ModelMoment<string>[] };
-  readonly has_tensorboard: { readonly known: boolean };
+  readonly has_package: { readonly known: boolean };
   readonly events: { readonly folders: Folders<FileEvent> };
   readonly keras_events: Answers['events'];
   readonly shown: { readonly folders: Folders<Scalar> };
@@ -147,4 +148,11 @@ export class Keras {
   close(): void {
     this.#process.close();
   }
+}
+
+/** Whether a package is missing, of which it says so: `what` cannot be checked then. */
+export async function isMissing(keras: Keras, name: Questions['has_package']['name'], what: string): Promise<boolean> {
+  const { known } = await keras.ask('has_package', { name });
+  if (!known) console.log(`No checks of ${what}: build-python/ has no ${name}, npm run bench:python looks for it`);
+  return !known;
 }

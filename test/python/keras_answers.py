@@ -5,13 +5,13 @@ test/python/keras.ts starts it and says what the requests are. Arrays are base64
 
 import base64
 import hashlib
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import safetensors
 import tensorflow as tf
 from copied_momentum import copy_momentum
 from keras.src.backend import name_scope
@@ -90,6 +90,8 @@ def train(request: Request) -> Reply:
 
 def open_file(request: Request) -> Reply:
     """What Python's safetensors finds in a file, and the hash that it should have."""
+    import safetensors  # which may be missing, see has_package
+
     with safetensors.safe_open(request["path"], framework="numpy") as file:
         metadata = file.metadata()
     content = Path(request["path"]).read_bytes()
@@ -101,7 +103,11 @@ def open_file(request: Request) -> Reply:
     return {"metadata": metadata, "tensors": found, "sha256": hashlib.sha256(zeroed).hexdigest()}
 
 
-answers = {function.__name__: function for function in (known, default, reread, train, open_file)}
+def has_package(request: Request) -> Reply:
+    return {"known": importlib.util.find_spec(request["name"]) is not None}
+
+
+answers = {function.__name__: function for function in (known, default, reread, train, open_file, has_package)}
 answers |= progress_bar_answers | tensor_board_answers | keras_models_answers
 
 

@@ -9,7 +9,7 @@ import { assert } from 'chai';
 import { record } from '../../lib/callbacks/events.ts';
 import { TensorBoard, type Logs } from '../../lib/callbacks/index.ts';
 import { deserialize, serialize, stringify, Variable, type Optimizer } from '../../lib/index.ts';
-import type { Call, FileEvent, Folders, Keras, Scalar } from './keras.ts';
+import { isMissing, type Call, type FileEvent, type Folders, type Keras, type Scalar } from './keras.ts';
 import { findsOne } from './self_test.ts';
 import { Tally } from './tally.ts';
 
@@ -133,15 +133,8 @@ const optimizerOf = (name: keyof typeof optimizers): Optimizer => deserialize(op
 const epochs = [0, 1, 300]; // the step of the last one has two bytes
 const training = callsOf(epochs);
 
-/** Without the package tensorboard, which Keras needs to write scalars, there is nothing to compare with. */
-async function isMissing(keras: Keras): Promise<boolean> {
-  const { known } = await keras.ask('has_tensorboard', {});
-  if (!known) console.log('No checks of TensorBoard: build-python/ has none, npm run bench:python brings it');
-  return !known;
-}
-
 export async function* checkTensorBoard(keras: Keras): AsyncGenerator<Tally> {
-  if (await isMissing(keras)) return;
+  if (await isMissing(keras, 'tensorboard', 'TensorBoard')) return; // Keras needs it to write scalars
   const tally = new Tally('TensorBoard');
   for (const length of [0, 1, 2, 127, 128, 1000])
     await tally.check('records', length, () => checkRecord(keras, bytesOf(length)));
@@ -174,7 +167,7 @@ async function checkDamaged(keras: Keras): Promise<void> {
 }
 
 export async function* plantInTensorBoard(keras: Keras): AsyncGenerator<Tally> {
-  if (await isMissing(keras)) return;
+  if (await isMissing(keras, 'tensorboard', 'TensorBoard')) return; // Keras needs it to write scalars
   const tally = new Tally('TensorBoard');
   const other = callsOf([0, 1, 301]);
   await findsOne(tally, 'in steps', other.length, () => checkFiles(keras, optimizerOf('a rate'), {}, training, other));

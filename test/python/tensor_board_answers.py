@@ -4,7 +4,6 @@ Numbers of logs come as text, for JSON has no NaN.
 """
 
 import base64
-import importlib.util
 import json
 import tempfile
 from pathlib import Path
@@ -18,10 +17,6 @@ Request = dict[str, Any]
 Reply = dict[str, Any]
 
 WALL_TIME = 9  # bytes at the beginning of an event
-
-
-def has_tensorboard(request: Request) -> Reply:
-    return {"known": importlib.util.find_spec("tensorboard") is not None}
 
 
 def event_of(raw: bytes) -> dict[str, Any]:
@@ -98,4 +93,4 @@ def record(request: Request) -> Reply:
         return {"bytes": base64.b64encode(Path(path).read_bytes()).decode()}
 
 
-answers = {function.__name__: function for function in (has_tensorboard, events, keras_events, shown, record)}
+answers = {function.__name__: function for function in (events, keras_events, shown, record)}
