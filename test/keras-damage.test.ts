@@ -276,6 +276,12 @@ describe('a damaged file of Keras', () => {
     });
   });
 
+  it('does not keep the library turning in circles, nor from the next file', async () => {
+    const circle = bytesOf('keras-circle.weights.h5');
+    await refused(circle, 'ERR_CKPT_FORMAT', given(), /timed out/);
+    assert.equal((await loadKerasOptimizer(fileOf('model-nadam-constant.keras'))).optimizer.iterations, 4);
+  });
+
   it('needs h5wasm, and says so', () => {
     const hook = `export const resolve = (name, context, next) => { if (name === 'h5wasm') throw new Error('not there'); return next(name, context); };`;
     const script = `

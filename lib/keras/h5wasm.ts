@@ -1,5 +1,7 @@
 // The HDF5 library of the package h5wasm, loaded when the first file needs it. It is an instance of our own, in a sandbox of its own:
 // it sees no file but the one that is given to it, prints nothing, and is thrown away when a damaged file breaks it.
+import { createContext, Script } from 'node:vm';
+
 import type * as H5 from 'h5wasm';
 
 import { CheckpointError } from '../checkpoint/errors.ts';
@@ -29,6 +31,7 @@ const files = ({ hdf5 }: Library): FileSystem => hdf5.FS as unknown as FileSyste
 
 let current: Promise<Library> | undefined;
 let instances = 0;
+let mounts = 0;
 
 /** The library, for `what`. */
 export async function library(what: string): Promise<Library> {
@@ -74,7 +77,8 @@ interface Mounted {
   readonly node: Node;
 }
 
-function mount(at: Library, name: string, source?: Source): Mounted {
+function mount(at: Library, source?: Source): Mounted {
+  const name = `${++mounts}.h5`;
   const node = files(at).createFile('/', name, {}, true, true);
   if (source !== undefined) {
     // Read where it lies: a model of many GB takes no memory.
@@ -88,18 +92,18 @@ function mount(at: Library, name: string, source?: Source): Mounted {
 
 /** Runs `use` on a file that is only read. */
 export const reading = <R>(at: Library, source: Source, use: (file: Opened) => R): R =>
-  within(at, mount(at, 'read.h5', source), 'r', use);
+  limited(at, source.length, () => within(at, mount(at, source), 'r', use));
 
 /** Runs `use` on a new file, or on `bytes`, which it overwrites; returns the bytes of what it has become. */
 export function writing(at: Library, bytes: Uint8Array | undefined, use: (file: Opened) => void): Uint8Array {
-  const mounted = mount(at, 'written.h5');
+  const mounted = mount(at);
   if (bytes !== undefined) {
     mounted.node.contents = bytes;
     mounted.node.usedBytes = bytes.length;
   }
-  return within(at, mounted, bytes === undefined ? 'w' : 'a', use, ({ node }) =>
-    node.contents.subarray(0, node.usedBytes),
-  );
+  const result = ({ node }: Mounted) => node.contents.subarray(0, node.usedBytes);
+  if (bytes === undefined) return within(at, mounted, 'w', use, result);
+  return limited(at, bytes.length, () => within(at, mounted, 'a', use, result));
 }
 
 function within<R>(at: Library, mounted: Mounted, mode: 'r' | 'w' | 'a', use: (file: Opened) => R): R;
@@ -144,3 +148,17 @@ function close(at: Library, file: H5.File | undefined): void {
 
 /** Names of the errors after which its memory may be anything: a trap, too deep a recursion. */
 const kBreaking = ['RuntimeError', 'RangeError'];
+
+const kMilliseconds = 3000;
+const kBytesEach = 4096; // for a millisecond more
+const script = new Script('run()');
+
+/** Runs a part for so long as a file of this size may take: there are damaged ones in which the library turns in circles. */
+function limited<R>(at: Library, bytes: number, run: () => R): R {
+  try {
+    return script.runInContext(createContext({ run }), { timeout: kMilliseconds + Math.ceil(bytes / kBytesEach) }) as R;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') at.broken = true;
+    throw error;
+  }
+}
