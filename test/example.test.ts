@@ -72,7 +72,7 @@ describe('npm run example', function () {
     const { status, stdout, stderr } = run(...options, '--resume', file);
     assert.equal(status, 0, stderr);
     assert.notInclude(stdout, 'epoch 1/2');
-    const first = (text: string) => Number(/loss (\d\.\d+)/.exec(text)?.[1]);
+    const first = (text: string) => Number(/loss: (\d\.\d+)/.exec(text)?.[1]);
     assert.isBelow(first(stdout), 2.1); // a new network has ln 10 = 2.30
     const config = JSON.parse(stdout.slice(0, stdout.indexOf('\n}') + 2)) as { class_name: string };
     assert.equal(config.class_name, 'Nadam');

@@ -53,6 +53,7 @@ export function on(backend: string): void {
   let tensors = 0;
   before(async () => {
     await tf.setBackend(backend);
+    tf.disposeVariables(); // of files that ran before in this process
     tensors = tf.memory().numTensors;
   });
   after(() => {
