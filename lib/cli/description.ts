@@ -9,7 +9,8 @@ import { isPlainObject, type Config } from '../configurable.ts';
 import { deserialize, LearningRateSchedule } from '../index.ts';
 import { contentOfFile, withFile, type KerasFile } from '../keras/file.ts';
 import type { Stored } from '../keras/h5.ts';
-import { formIn, kVars } from '../keras/load.ts';
+import { kVars } from '../keras/groups.ts';
+import { formIn } from '../keras/load.ts';
 import { variablesOf } from '../keras/model.ts';
 import { normOf, numberOf } from './norm.ts';
 
