@@ -40,4 +40,6 @@ export const commands: Readonly<Record<string, Entry>> = {
 };
 
 /** Words that make no sense; said with the way to the help, and the exit code 2. */
-export class UsageError extends Error {}
+export class UsageError extends Error {
+  readonly code = 'ERR_PARSE_ARGS'; // that of parseArgs begins so
+}

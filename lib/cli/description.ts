@@ -88,7 +88,8 @@ export async function formatOf(path: string): Promise<Format> {
 async function ofOurs(path: string): Promise<Description> {
   const { metadata, state, values } = await readCheckpoint(path);
   const config = configIn(metadata.config);
-  const { iteration, learning_rate, ...member } = memberOf(state);
+  const { optimizer, wrapped } = memberOf(state);
+  const { iteration, learning_rate } = memberOf(onlyIn(state.members) ?? state);
   return {
     file: path,
     format: '.safetensors',
@@ -96,7 +97,8 @@ async function ofOurs(path: string): Promise<Description> {
     ...(config && { config }),
     iteration,
     ...rateOf(config, iteration, learning_rate),
-    ...member,
+    optimizer,
+    wrapped,
     variables: (values ?? state.trained ?? []).map((value, place) => ({ ...savedArray(value), place })),
   };
 }
@@ -109,6 +111,10 @@ function configIn(text: string): Config | undefined {
     return undefined;
   }
 }
+
+/** What a LossScaleOptimizer wraps: that one has the counter and the learning rate. */
+const onlyIn = (members: readonly StateToCome[] = []): StateToCome | undefined =>
+  members.length === 1 ? members[0] : undefined;
 
 const memberOf = ({ counter, learning_rate, values, members = [] }: StateToCome): MemberDescription => ({
   iteration: counter,
@@ -128,9 +134,10 @@ const measured = (shape: readonly number[], numbers: ArrayLike<number | bigint>)
 });
 
 function ofKeras(file: KerasFile): Description {
-  const state = stateIn(file);
+  const state = stateIn(file, kVars);
   const config = compiledIn(file);
-  const [first, second] = state;
+  const inner = stateIn(file, 'optimizer/inner_optimizer/vars');
+  const [first, second] = inner.length > 0 ? inner : state;
   const isCounter = first?.shape.length === 0 && first.dtype.includes('int');
   const hasRate = second?.shape.length === 0 && !second.dtype.includes('int') && !isSchedule(rateIn(config));
   const iteration = isCounter ? numberOf(first.value) : undefined;
@@ -151,10 +158,10 @@ function ofKeras(file: KerasFile): Description {
 }
 
 /** The arrays of the optimizer by their numbers; another reader says whether they fit. */
-const stateIn = ({ arrays }: KerasFile): Stored[] =>
+const stateIn = ({ arrays }: KerasFile, group: string): Stored[] =>
   [...arrays.values()]
-    .filter(({ path }) => /^\d+$/.test(path.slice(kVars.length + 1)) && path.startsWith(`${kVars}/`))
-    .sort((a, b) => Number(a.path.slice(kVars.length + 1)) - Number(b.path.slice(kVars.length + 1)));
+    .filter(({ path }) => path.startsWith(`${group}/`) && /^\d+$/.test(path.slice(group.length + 1)))
+    .sort((a, b) => Number(a.path.slice(group.length + 1)) - Number(b.path.slice(group.length + 1)));
 
 /** A model may not have been compiled. */
 function compiledIn(file: KerasFile): Config | undefined {
@@ -174,8 +181,11 @@ const storedArray = ({ path, shape, dtype, value }: Stored): ArrayDescription =>
   ...measured(shape, value),
 });
 
-const rateIn = (form: Config | undefined): unknown =>
-  isPlainObject(form?.config) ? form.config.learning_rate : undefined;
+function rateIn(form: Config | undefined): unknown {
+  if (!isPlainObject(form?.config)) return undefined;
+  const { inner_optimizer: inner, learning_rate: rate } = form.config;
+  return isPlainObject(inner) ? rateIn(inner) : rate;
+}
 const isSchedule = (rate: unknown): boolean => isPlainObject(rate);
 
 /** The number that is kept, or what the schedule gives for the next update, if it is one of those that are known. */

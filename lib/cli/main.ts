@@ -43,7 +43,7 @@ function unknown(name: string): string {
 }
 
 const isUsage = (error: unknown): boolean =>
-  error instanceof UsageError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
+  String((error as { readonly code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
 
 /** With the stable code of an error of this package. */
 function messageOf(error: unknown): string {
