@@ -15,6 +15,8 @@ const kPatience = 30_000; // ms without a new file
 const processes = only === undefined ? Math.min(4, availableParallelism()) : 1;
 const loads = fileURLToPath(new URL('mutated_loads.ts', import.meta.url));
 
+const outcomes = new Map<string, number>();
+
 /** The files of one process; a process that dies, or hangs, is bad, and another one goes on behind that file. */
 async function load(first: number): Promise<Report[]> {
   const [step, end] = only === undefined ? [processes, count] : [1, only + 1];
@@ -36,7 +38,10 @@ async function load(first: number): Promise<Report[]> {
   for await (const chunk of child.stdout.setEncoding('utf8')) {
     const lines = (rest + String(chunk)).split('\n');
     rest = lines.pop() ?? '';
-    last = lines.at(-1) ?? last;
+    for (const line of lines) {
+      if (/^[\d{]/.test(line)) last = line;
+      else outcomes.set(line, (outcomes.get(line) ?? 0) + 1);
+    }
     clearTimeout(timer);
     timer = setTimeout(stop, kPatience);
   }
@@ -44,7 +49,7 @@ async function load(first: number): Promise<Report[]> {
   await exit;
   if (last.startsWith('{')) return [JSON.parse(last) as Report];
   const what = `file ${last || first}: ${hung ? `nothing for ${kPatience} ms` : `the process ended, ${child.signalCode ?? child.exitCode}`}`;
-  const dead: Report = { outcomes: {}, bad: [what], slowest: 0, memory: 0 };
+  const dead: Report = { bad: [what], slowest: 0, memory: 0 };
   return last === '' ? [dead] : [dead, ...(await load(Number(last) + step))];
 }
 
@@ -52,10 +57,6 @@ async function main(): Promise<void> {
   const start = performance.now();
   const firsts = only === undefined ? Array.from({ length: processes }, (_, i) => i) : [only];
   const reports = (await Promise.all(firsts.map(load))).flat();
-  const outcomes = new Map<string, number>();
-  for (const report of reports)
-    for (const [outcome, times] of Object.entries(report.outcomes))
-      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + times);
   for (const [outcome, times] of [...outcomes].sort()) console.log(`${String(times).padStart(7)}  ${outcome}`);
   const total = [...outcomes.values()].reduce((a, b) => a + b, 0);
   const [slowest, memory] = (['slowest', 'memory'] as const).map((key) => Math.max(...reports.map((one) => one[key])));

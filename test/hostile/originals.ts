@@ -9,7 +9,7 @@ import { kHashAt, kHashDigits } from '../../lib/checkpoint/header.ts';
 import { Adam, ExponentialDecay, LossScaleOptimizer, Nadam, Optimizer, stringify, Variable } from '../../lib/index.ts';
 import { loadKerasOptimizer, type KerasVariable } from '../../lib/keras/index.ts';
 import type { Random } from '../random.ts';
-import { below, lyingText, mutations, oneOf, regions, type FormatName } from './mutations.ts';
+import { below, lyingText, mutations, oneOf, regions, type FormatName, type Region } from './mutations.ts';
 
 /** What a load has given, in a form that can be compared. */
 export interface Loaded {
@@ -124,7 +124,9 @@ function damaged(format: FormatName, bytes: Buffer, next: Random): Omit<Mutated,
   for (let count = oneOf(next, [1, 1, 1, 2, 3]); count > 0; count--) {
     const [name, mutate] = oneOf(next, Object.entries(mutations));
     names.push(name);
-    if (result.length > 0) result = mutate(result, next, oneOf(next, regions[format]));
+    const region = oneOf(next, regions[format]);
+    const within: Region = (part, random) => Math.min(part.length - 1, region(part, random));
+    if (result.length > 0) result = mutate(result, next, within);
   }
   return { bytes: result, what: names.join(', ') };
 }
