@@ -78,7 +78,7 @@ describe('keras-optimizers inspect', () => {
   });
 
   it('shows a file of this package, with norms, and what a wrapper wraps', async () => {
-    const optimizer = new LossScaleOptimizer({ inner_optimizer: new Adam(), initial_scale: 8 });
+    const optimizer = new LossScaleOptimizer({ inner_optimizer: new Adam({ name: 'adam' }), initial_scale: 8 });
     const variable = new Variable([3, 4], { name: 'layer/kernel' });
     optimizer.apply([[8, 8]], [variable]);
     variable.assign([3, 4]);

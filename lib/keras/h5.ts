@@ -86,6 +86,7 @@ class Reader {
 
   read(): Content {
     this.#group('', 0);
+    if (this.#source.refused) throw new Error('a heap of texts that does not come to its end');
     return {
       arrays: this.#arrays,
       names: this.#names,

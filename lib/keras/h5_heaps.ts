@@ -9,6 +9,8 @@ const kVersionAt = 4;
 /** What the library reads: with `numbers` the bytes of arrays, which may look like a heap, as they are. */
 export interface Guarded extends Source {
   numbers: boolean;
+  /** Whether the library has read such a heap. */
+  refused: boolean;
 }
 
 /** A source without such heaps. */
@@ -18,11 +20,13 @@ export async function guarded(source: Source): Promise<Guarded> {
     const count = source.readNow(into, position);
     for (const heap of own.numbers ? [] : bad) {
       const at = heap + kVersionAt - position;
-      if (at >= 0 && at < count) into[at] = 0xff;
+      if (at < 0 || at >= count) continue;
+      into[at] = 0xff;
+      own.refused = true;
     }
     return count;
   };
-  const own: Guarded = { ...source, readNow, numbers: false };
+  const own: Guarded = { ...source, readNow, numbers: false, refused: false };
   return own;
 }
 
