@@ -47,7 +47,7 @@ export async function load(cls: object, from: unknown, given: unknown): Promise<
   return optimizer;
 }
 
-function optimizerOf(cls: object, path: string, { metadata }: Checkpoint, custom: CustomObjects): Optimizer {
+export function optimizerOf(cls: object, path: string, { metadata }: Checkpoint, custom: CustomObjects): Optimizer {
   const config = parsed(path, metadata.config);
   const optimizer = revived(path, config, withOwn(cls, custom));
   const name = classNameOf(cls as typeof Optimizer);

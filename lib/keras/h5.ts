@@ -2,6 +2,7 @@
 // allocated; links that lead elsewhere, and arrays that are not simply there, are refused.
 import { CheckpointError } from '../checkpoint/errors.ts';
 import { fromHalf } from './halves.ts';
+import { guarded, type Guarded } from './h5_heaps.ts';
 import { library, reading, type Hdf5, type Opened } from './h5wasm.ts';
 import { refusal } from './refusal.ts';
 import type { Source } from './source.ts';
@@ -41,19 +42,32 @@ export async function contentOfH5(path: string, source: Source): Promise<Content
   await source.read(signature, 0);
   if (!kSignature.every((byte, i) => byte === signature[i]))
     throw refusal('ERR_CKPT_FORMAT', path, 'an HDF5 file', 'something else');
+  await checkWidths(path, source);
+  const safe = await guarded(source);
   const at = await library(`reading ${path}`);
   try {
-    return reading(at, source, (file) => new Reader(path, file, source.length).read());
+    return reading(at, safe, (file) => new Reader(path, file, safe).read());
   } catch (cause) {
     if (cause instanceof CheckpointError) throw cause;
     throw refusal('ERR_CKPT_FORMAT', path, 'an HDF5 file that can be read', `${cause as Error}`, cause);
   }
 }
+
+/** Numbers of places and lengths have 8 bytes each, in every file of h5py's: what is checked beforehand relies on it. */
+async function checkWidths(path: string, source: Source): Promise<void> {
+  const start = new Uint8Array(Math.min(16, source.length));
+  await source.read(start, 0);
+  const at = (start[8] ?? 0) < 2 ? 13 : 9; // by the version of the superblock
+  if (start[at] !== 8 || start[at + 1] !== 8)
+    throw refusal('ERR_CKPT_FORMAT', path, 'an HDF5 file with places of 8 bytes', 'another one');
+}
+
 const kSignature = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
 
 class Reader {
   readonly #path: string;
   readonly #file: Opened;
+  readonly #source: Guarded;
   readonly #size: number;
   readonly #arrays = new Map<string, Stored>();
   readonly #names = new Map<string, string>();
@@ -63,14 +77,16 @@ class Reader {
   #objects = 0;
   #bytes = 0;
 
-  constructor(path: string, file: Opened, size: number) {
+  constructor(path: string, file: Opened, source: Guarded) {
     this.#path = path;
     this.#file = file;
-    this.#size = size;
+    this.#source = source;
+    this.#size = source.length;
   }
 
   read(): Content {
     this.#group('', 0);
+    if (this.#source.refused) throw new Error('a heap of texts that does not come to its end');
     return {
       arrays: this.#arrays,
       names: this.#names,
@@ -118,7 +134,9 @@ class Reader {
     this.#bytes += length * size;
     if (!Number.isSafeInteger(length) || !(this.#bytes <= this.#size))
       throw this.#refuse(`"${path}" to fit in ${this.#size} bytes`, `shape [${shape.join(', ')}]`);
+    this.#source.numbers = true;
     this.#arrays.set(path, { path, shape, dtype, value: numbersOf(this.#file, path, shape, size, dtype) });
+    this.#source.numbers = false;
   }
 }
 
@@ -141,8 +159,10 @@ function textOf({ hdf5, id }: Opened, path: string, name: string): string | unde
   if (!hdf5.get_attribute_names(id, path).includes(name)) return undefined;
   const { shape, size, vlen, type, total_size: count } = hdf5.get_attribute_metadata(id, path, name);
   if (type !== hdf5.H5T_class_t.H5T_STRING.value || shape === null || count !== 1 || size > kText) return undefined;
-  const at = hdf5._malloc(size);
+  const at = hdf5._malloc(Math.max(size, kPointer));
+  if (at === 0) throw new Error(`no memory for ${size} bytes`);
   try {
+    hdf5.HEAPU8.fill(0, at, at + Math.max(size, kPointer)); // what cannot be read leads nowhere
     hdf5.get_attribute_data(id, path, name, BigInt(at));
     if (!vlen) return hdf5.UTF8ToString(at).slice(0, size);
     const text = hdf5.UTF8ToString(new DataView(hdf5.HEAPU8.buffer).getUint32(at, true)).slice(0, kText);
@@ -153,6 +173,7 @@ function textOf({ hdf5, id }: Opened, path: string, name: string): string | unde
   }
 }
 const kText = 1 << 16; // bytes
+const kPointer = 4;
 
 const views = {
   float32: Float32Array,

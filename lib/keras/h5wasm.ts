@@ -5,6 +5,7 @@ import { createContext, Script } from 'node:vm';
 import type * as H5 from 'h5wasm';
 
 import { CheckpointError } from '../checkpoint/errors.ts';
+import { bounding, type Bounded } from './h5_memory.ts';
 import type { Source } from './source.ts';
 
 export type Hdf5 = Awaited<typeof H5.ready>;
@@ -13,6 +14,7 @@ type Package = Pick<typeof H5, 'File' | 'ready'>;
 interface Library {
   readonly package: Package;
   readonly hdf5: Hdf5;
+  readonly memory: Bounded;
   broken: boolean;
 }
 
@@ -52,8 +54,10 @@ export async function library(what: string): Promise<Library> {
 async function load(): Promise<Library> {
   const { resolve } = import.meta as { readonly resolve?: (name: string) => string }; // what makes CommonJS of this has none
   const url = resolve === undefined ? 'h5wasm' : `${resolve('h5wasm')}?keras-optimizers=${++instances}`;
-  const loaded = (await import(url)) as Package;
-  const made = { package: loaded, hdf5: await loaded.ready, broken: false };
+  const made = await bounding(async () => {
+    const loaded = (await import(url)) as Package;
+    return { package: loaded, hdf5: await loaded.ready, broken: false };
+  });
   const system = files(made);
   const silent = { write: (_: unknown, _bytes: unknown, _offset: number, length: number) => length };
   for (const descriptor of [1, 2]) {
@@ -91,8 +95,15 @@ function mount(at: Library, source?: Source): Mounted {
 }
 
 /** Runs `use` on a file that is only read. */
-export const reading = <R>(at: Library, source: Source, use: (file: Opened) => R): R =>
-  limited(at, source.length, () => within(at, mount(at, source), 'r', use));
+export function reading<R>(at: Library, source: Source, use: (file: Opened) => R): R {
+  at.memory.most = kMostMemory + source.length;
+  try {
+    return limited(at, source.length, () => within(at, mount(at, source), 'r', use));
+  } finally {
+    at.memory.most = Infinity;
+  }
+}
+const kMostMemory = 1 << 27; // bytes, beyond what a file has
 
 /** Runs `use` on a new file, or on `bytes`, which it overwrites; returns the bytes of what it has become. */
 export function writing(at: Library, bytes: Uint8Array | undefined, use: (file: Opened) => void): Uint8Array {

@@ -1,4 +1,6 @@
 // Keras's files: `keras-optimizers/keras`. Needs the package h5wasm, which is loaded when the first file is read.
+import '../index.ts'; // which registers the classes that files name
+
 export { loadKerasOptimizer } from './load.ts';
 export { saveKerasOptimizer } from './save.ts';
 
