@@ -402,3 +402,11 @@ describe('save_own_variables and load_own_variables', () => {
     assert.equal(shapes.length, 4);
   });
 });
+
+describe('a path', () => {
+  it('is that of a file here', async () => {
+    for (const url of ['file://elsewhere/run', 'file:///run%00', 'file:///a%2Fb', 'https://localhost/run'])
+      for (const act of [() => new SGD().save(new URL(url)), () => SGD.load(new URL(url))])
+        assert.propertyVal(await rejection(act), 'code', 'ERR_OPT_CONFIG_TYPE');
+  });
+});

@@ -22,9 +22,18 @@ export type SaveOptions = Options<typeof ofSave>;
 export type FilePath = string | URL;
 
 export function pathOf(who: string, path: unknown): string {
-  if (typeof path === 'string' && path !== '' && !path.includes('\0')) return path;
-  if (path instanceof URL && path.protocol === 'file:') return fileURLToPath(path);
+  const given: unknown = path instanceof URL ? fileIn(path) : path;
+  if (typeof given === 'string' && given !== '' && !given.includes('\0')) return given;
   throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects a path, or a file: URL, got ${describe(path)}`);
+}
+
+/** The path of a URL; undefined if it is of no file here. */
+function fileIn(url: URL): string | undefined {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    return undefined;
+  }
 }
 
 /** `Optimizer.save`; `who`: its class. */
