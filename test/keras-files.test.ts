@@ -1,6 +1,8 @@
 // Keras's files: what is loaded from them goes on as Keras did, and what is written into them is there.
 import { assert } from 'chai';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 import {
   Adam,
@@ -14,6 +16,7 @@ import {
   Variable,
 } from '../lib/index.ts';
 import { loadKerasOptimizer, saveKerasOptimizer } from '../lib/keras/index.ts';
+import { rejection } from './errors.ts';
 import { bits, distance, readGolden, ulp32 } from './golden.ts';
 import {
   archiveOf,
@@ -294,5 +297,38 @@ describe('keras-optimizers/keras', () => {
     const { optimizer } = await loadKerasOptimizer(path, { custom_objects: { Own } });
     assert.instanceOf(optimizer, Own);
     assert.instanceOf(deserialize({ class_name: 'Nadam', config: {} }), Nadam);
+  });
+
+  it('writes no weights that are no numbers', async () => {
+    const from = fileOf('model-nadam-constant.keras');
+    const { optimizer } = await loadKerasOptimizer(from);
+    const to = folder.name();
+    for (const weight of [null, undefined, 5, ['x'], [[1]], [1n], new BigInt64Array(1)]) {
+      const variables = { 'layers/dense_1/vars/1': weight as never };
+      const error = await rejection(() => saveKerasOptimizer(optimizer, { from, to, variables }));
+      assert.propertyVal(error, 'code', 'ERR_OPT_ARRAY_TYPE');
+      assert.isFalse(existsSync(to));
+    }
+  });
+
+  it('writes no state into the file of another model', async () => {
+    const optimizer = new Nadam();
+    optimizer.apply([[1, 2, 3]], [new Variable([1, 2, 3])]);
+    for (const ending of endings) {
+      const to = folder.name();
+      const from = fileOf(`model-nadam-constant${ending}`);
+      const error = await rejection(() => saveKerasOptimizer(optimizer, { from, to }));
+      assert.propertyVal(error, 'code', 'ERR_CKPT_MISMATCH');
+      assert.include(error?.message, 'variable 0 has shape [3]');
+      assert.isFalse(existsSync(to));
+    }
+  });
+
+  it('reads no folder, and does not wait for a pipe', async function () {
+    if (process.platform === 'win32') return this.skip();
+    const pipe = folder.name();
+    execFileSync('mkfifo', [pipe]);
+    for (const path of [pipe, dirname(pipe)])
+      assert.propertyVal(await rejection(() => loadKerasOptimizer(path)), 'code', 'ERR_CKPT_FORMAT');
   });
 });

@@ -1,8 +1,9 @@
 // A file of Keras, as a whole: .keras (an archive of config.json, metadata.json and model.weights.h5) or .weights.h5. Which of them it
 // is, its first bytes say.
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 
-import { systemError } from '../checkpoint/errors.ts';
+import { CheckpointError, systemError } from '../checkpoint/errors.ts';
 import { isPlainObject, type Config } from '../configurable.ts';
 import { contentOfH5, type Content } from './h5.ts';
 import { refusal } from './refusal.ts';
@@ -37,9 +38,11 @@ const kMostWeights = 2 ** 40;
 /** Opens a file, and closes it when `use` has ended. */
 export async function withFile<R>(path: string, use: (file: OpenFile) => Promise<R>): Promise<R> {
   try {
-    const handle = await open(path, 'r');
+    const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // a pipe would wait for a writer
     try {
-      const { size } = await handle.stat();
+      const status = await handle.stat();
+      if (!status.isFile()) throw new CheckpointError('ERR_CKPT_FORMAT', `${path} is no file`);
+      const { size } = status;
       const partOf: PartOf = (begin, length) => fileSource(path, handle, begin, length);
       return await use(await opened(path, partOf, size));
     } finally {

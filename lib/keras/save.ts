@@ -6,7 +6,7 @@ import { classNameOf, isPlainObject, ownEntries } from '../configurable.ts';
 import { describe, stateError, typeError } from '../errors.ts';
 import { Optimizer } from '../optimizer.ts';
 import type { CustomObjects } from '../serialization.ts';
-import { isVariable, Variable } from '../variable.ts';
+import { checkNumbers, isVariable, Variable } from '../variable.ts';
 import { sameShape } from './arrangement.ts';
 import { configFor } from './config.ts';
 import { contentOfFile, kConfig, kWeights, withFile, type KerasFile, type OpenFile } from './file.ts';
@@ -48,8 +48,9 @@ export interface SaveKerasOptions {
  * @param optimizer one that is built, or that was loaded and waits for that
  * @param options `from`, `to`, `variables`, `custom_objects`
  * @throws (rejects) as `loadKerasOptimizer` for `from`; CheckpointError `ERR_CKPT_IO` for `to`, `ERR_CKPT_CONFIG` for an option or a class
- *   that Keras does not have, `ERR_CKPT_MISMATCH` for weights that do not fit, `ERR_CKPT_LAYOUT` for a file that cannot be changed so;
- *   Error `ERR_OPT_BUSY`, `ERR_OPT_NOT_BUILT`, `ERR_OPT_DISPOSED`; TypeError `ERR_OPT_CONFIG_TYPE` for other options
+ *   that Keras does not have, `ERR_CKPT_MISMATCH` for weights or a state that do not fit the model, `ERR_CKPT_LAYOUT` for a file that cannot be changed so;
+ *   Error `ERR_OPT_BUSY`, `ERR_OPT_NOT_BUILT`, `ERR_OPT_DISPOSED`; TypeError `ERR_OPT_CONFIG_TYPE` for other options,
+ *   `ERR_OPT_ARRAY_TYPE` for weights that are no numbers
  * @example await saveKerasOptimizer(optimizer, { from: 'model.keras', to: 'trained.keras', variables: weights });
  */
 export async function saveKerasOptimizer(optimizer: Optimizer, options: SaveKerasOptions): Promise<void> {
@@ -117,6 +118,7 @@ async function edited(
 ): Promise<Edited> {
   const file = await contentOfFile(open);
   stateIn(file); // it has one that fits together
+  checkModel(file, shapesIn(optimizer, state) ?? []);
   const { config } = file;
   const text = config === undefined ? undefined : configFor({ ...file, config }, optimizer, custom);
   const arrays = [
@@ -126,6 +128,22 @@ async function edited(
   const names = new Map([kVars, ...groupsOf(optimizer)].map((group, i) => [group, nameOf(optimizer, i)]));
   const change = { arrays, owned: 'optimizer', names };
   return { config: text, weights: await changed(open.path, await allOf(open.weights), file, change) };
+}
+
+/** What the optimizer trains has to be in the model: as many weights of each shape. */
+function checkModel(file: KerasFile, shapes: readonly (readonly number[])[]): void {
+  const left = variablesOf(file, undefined).map(({ shape }) => shape);
+  shapes.forEach((shape, i) => {
+    const at = left.findIndex((one) => sameShape(one, shape));
+    if (at < 0)
+      throw refusal(
+        'ERR_CKPT_MISMATCH',
+        file.path,
+        'an optimizer of the model that it has',
+        `one whose variable ${i} has shape [${shape.join(', ')}], as no other weight has`,
+      );
+    left.splice(at, 1);
+  });
 }
 
 const nameOf = (optimizer: Optimizer, i: number): string =>
@@ -161,7 +179,7 @@ async function weightsOf(
           `weights that it has (${own.map((v) => v.path).join(', ')})`,
           path,
         );
-      const numbers = await valuesOf(weight);
+      const numbers = await valuesOf(isVariable(weight) ? weight : checkNumbers(`${who} for "${path}"`, weight));
       const { shape, dtype } = there;
       const fits = isVariable(weight) ? sameShape(weight.shape, shape) : numbers.length === there.value.length;
       if (fits) return { path, shape, dtype, numbers };
