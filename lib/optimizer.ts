@@ -647,10 +647,12 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * Copies the values of all `variables` into a store, under "0", "1", ... Of a GPU it waits.
    *
    * @param store an object or a Map
-   * @throws Error `ERR_OPT_DISPOSED`, `ERR_OPT_BUSY`; TypeError `ERR_OPT_CONFIG_TYPE` for another store
+   * @throws Error `ERR_OPT_DISPOSED`, `ERR_OPT_BUSY`, `ERR_OPT_NOT_BUILT` if it was loaded and its state waits for `build`;
+   *   TypeError `ERR_OPT_CONFIG_TYPE` for another store
    */
   save_own_variables(store: OwnVariables<WeightArray>): void {
     this.#engine.checkIdle('save_own_variables');
+    this.#engine.checkPutIn('save_own_variables');
     saveOwnVariables(`${this.#who}.save_own_variables`, this, store);
   }
 
@@ -659,10 +661,12 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * nothing is loaded: `load` is the way that makes sure.
    *
    * @param store what `save_own_variables` has filled
-   * @throws as `set_weights`, but for the number of values; TypeError `ERR_OPT_CONFIG_TYPE` for another store
+   * @throws as `set_weights`, but for the number of values; TypeError `ERR_OPT_CONFIG_TYPE` for another store; Error
+   *   `ERR_OPT_NOT_BUILT` only if it was loaded and its state waits for `build`
    */
   load_own_variables(store: OwnVariables): void {
     this.#engine.checkIdle('load_own_variables');
+    this.#engine.checkPutIn('load_own_variables');
     loadOwnVariables(`${this.#who}.load_own_variables`, this, store);
   }
 

@@ -227,6 +227,11 @@ export abstract class Runner {
       );
   }
 
+  /** Throws while a state waits for build: `variables` do not show it. */
+  checkPutIn(method: string): void {
+    if (this.waiting !== undefined) this.built(method);
+  }
+
   built(method: string): Roster {
     if (this.state !== undefined) return this.state;
     throw stateError(

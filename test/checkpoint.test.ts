@@ -386,6 +386,21 @@ describe('save_own_variables and load_own_variables', () => {
     assert.equal(optimizer.iterations, 0);
   });
 
+  it('expect build where a state waits for it, which variables do not show', async () => {
+    const optimizer = new Nadam();
+    optimizer.apply([[1]], [new Variable([1])]);
+    const path = newPath();
+    await optimizer.save(path);
+    const loaded = await Nadam.load(path);
+    for (const act of [() => loaded.save_own_variables({}), () => loaded.load_own_variables({ '0': 5, '1': 0.5 })])
+      assert.propertyVal(await rejection(act), 'code', 'ERR_OPT_NOT_BUILT');
+    assert.equal(loaded.iterations, 1);
+    loaded.build([new Variable([1])]);
+    const store = {};
+    loaded.save_own_variables(store);
+    assert.lengthOf(Object.keys(store), 5);
+  });
+
   it('refuse other stores, and numbers that do not fit', () => {
     const optimizer = new Adam();
     optimizer.build([new Variable([1, 2])]);
