@@ -130,20 +130,17 @@ async function edited(
   return { config: text, weights: await changed(open.path, await allOf(open.weights), file, change) };
 }
 
-/** What the optimizer trains has to be in the model: as many weights of each shape. */
-function checkModel(file: KerasFile, shapes: readonly (readonly number[])[]): void {
-  const left = variablesOf(file, undefined).map(({ shape }) => shape);
-  shapes.forEach((shape, i) => {
-    const at = left.findIndex((one) => sameShape(one, shape));
-    if (at < 0)
-      throw refusal(
-        'ERR_CKPT_MISMATCH',
-        file.path,
-        'an optimizer of the model that it has',
-        `one whose variable ${i} has shape [${shape.join(', ')}], as no other weight has`,
-      );
-    left.splice(at, 1);
-  });
+/** What the optimizer trains has to be in the model, or in its optimizer: layers may save another thing than what is trained. */
+function checkModel({ path, arrays }: KerasFile, shapes: readonly (readonly number[])[]): void {
+  const there = [...arrays.values()];
+  const at = shapes.findIndex((shape) => !there.some((one) => sameShape(one.shape, shape)));
+  if (at >= 0)
+    throw refusal(
+      'ERR_CKPT_MISMATCH',
+      path,
+      'an optimizer of the model that it has',
+      `one whose variable ${at} has shape [${shapes[at]?.join(', ')}], as nothing there has`,
+    );
 }
 
 const nameOf = (optimizer: Optimizer, i: number): string =>
