@@ -109,7 +109,7 @@ describe('a damaged file of Keras', () => {
     const missing = await loadKerasOptimizer(folder.name()).catch((error: unknown) => error as { code: string });
     assert.propertyVal(missing, 'code', 'ERR_CKPT_IO');
     const isFolder = await loadKerasOptimizer(folder.path).catch((error: unknown) => error as { code: string });
-    assert.propertyVal(isFolder, 'code', 'ERR_CKPT_IO');
+    assert.propertyVal(isFolder, 'code', 'ERR_CKPT_FORMAT');
   });
 
   it('may be deflated, name its class only, and have members of other kinds', async () => {
