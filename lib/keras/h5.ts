@@ -7,7 +7,7 @@ import { library, reading, type Hdf5, type Opened } from './h5wasm.ts';
 import { refusal } from './refusal.ts';
 import type { Source } from './source.ts';
 import { pieces, transfer } from './transfer.ts';
-import type { KerasNumbers } from './types.ts';
+import { arrayTypes, type KerasNumbers } from './types.ts';
 
 /** An array of numbers. */
 export interface Stored {
@@ -175,24 +175,10 @@ function textOf({ hdf5, id }: Opened, path: string, name: string): string | unde
 const kText = 1 << 16; // bytes
 const kPointer = 4;
 
-const views = {
-  float32: Float32Array,
-  float64: Float64Array,
-  int64: BigInt64Array,
-  uint64: BigUint64Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  bool: Uint8Array,
-} as const;
-
 function numbersOf(file: Opened, path: string, shape: readonly number[], size: number, dtype: string): KerasNumbers {
   const length = shape.reduce((a, b) => a * b, 1);
   const bytes = new Uint8Array(length * size);
   for (const piece of pieces(shape, size)) transfer(file, path, piece, bytes, 'get_dataset_data');
   if (dtype === 'float16' || dtype === 'bfloat16') return fromHalf(new Uint16Array(bytes.buffer), dtype);
-  return new views[dtype as keyof typeof views](bytes.buffer);
+  return new arrayTypes[dtype as keyof typeof arrayTypes](bytes.buffer);
 }

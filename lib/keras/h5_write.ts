@@ -6,7 +6,7 @@ import { toHalf } from './halves.ts';
 import { library, writing, type Hdf5, type Opened } from './h5wasm.ts';
 import { refusal } from './refusal.ts';
 import { pieces, transfer } from './transfer.ts';
-import type { KerasNumbers } from './types.ts';
+import { arrayTypes, type KerasNumbers } from './types.ts';
 
 /** An array that a file is to have. */
 export interface Written {
@@ -137,23 +137,9 @@ function bytesOf(numbers: ArrayLike<number> | KerasNumbers, dtype: string): Uint
 
 function encoded(numbers: ArrayLike<number> | KerasNumbers, dtype: string): ArrayBufferView {
   if (dtype === 'float16' || dtype === 'bfloat16') return toHalf(Array.from(numbers as ArrayLike<number>), dtype);
-  const make = arrays[dtype as keyof typeof arrays];
+  const make = arrayTypes[dtype as keyof typeof arrayTypes];
   if (numbers instanceof make) return numbers;
   if (make === BigInt64Array || make === BigUint64Array)
     return make.from(Array.from(numbers as ArrayLike<number>, BigInt));
   return (make as Float64ArrayConstructor).from(numbers as ArrayLike<number>);
 }
-
-const arrays = {
-  float32: Float32Array,
-  float64: Float64Array,
-  int64: BigInt64Array,
-  uint64: BigUint64Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  bool: Uint8Array,
-} as const;

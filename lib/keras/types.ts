@@ -27,3 +27,18 @@ export interface KerasVariable {
   /** Its place among the variables that the optimizer trains; undefined if it is none of them, or the file does not say it. */
   readonly place: number | undefined;
 }
+
+/** The arrays that numbers of a file come in, by dtype. */
+export const arrayTypes = {
+  float32: Float32Array,
+  float64: Float64Array,
+  int64: BigInt64Array,
+  uint64: BigUint64Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+} as const;
