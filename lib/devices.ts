@@ -16,6 +16,7 @@ export type DeviceName = 'cpu' | `cuda:${number}`;
 export interface Gpu {
   /** What the option `device` calls it. */
   readonly device: `cuda:${number}`;
+  /** What NVIDIA calls it. */
   readonly name: string;
   /** Tells it apart from all others in the world: `GPU-` and 32 hexadecimal digits. */
   readonly uuid: string;
@@ -31,18 +32,31 @@ export interface Gpu {
 
 /** Why there is no GPU to use. */
 export interface Unusable {
+  /** Stable: docs/gpu.md lists them. */
   readonly code: ErrorCode;
+  /** What was tried, and what came of it. */
   readonly message: string;
+}
+
+/** The GPUs, or why there is none. */
+export interface Devices {
+  /** Those that can be used, in CUDA's order. */
+  readonly cuda: readonly Gpu[];
+  /** Null if there is one. */
+  readonly unusable: Unusable | null;
 }
 
 /** What this package is, and what it runs on. */
 export interface Info {
   /** Of this package. */
   readonly version: string;
+  /** The version of Node.js. */
   readonly node: string;
   /** The instruction set of steps on the host. */
   readonly backend: string;
+  /** That a step may use. */
   readonly threads: number;
+  /** Of GPUs. */
   readonly cuda: {
     /** Whether the native addon was built with CUDA. */
     readonly built: boolean;
@@ -122,7 +136,7 @@ const unusable = ({ code, message }: Startup): Unusable | null =>
  * const { cuda, unusable } = devices();
  * console.log(cuda[0]?.name ?? unusable?.message);
  */
-export function devices(): { readonly cuda: readonly Gpu[]; readonly unusable: Unusable | null } {
+export function devices(): Devices {
   const started = startup();
   const driver = versionOf(started.driver) ?? '';
   const cuda = started.code === null ? started.gpus : [];
@@ -184,7 +198,7 @@ export function checkedBits(expects: string, value: unknown): bigint {
  * Bytes of library memory that are alive in this process: variables, gradients, state. By device; GPUs are listed once CUDA has been
  * started in this thread.
  */
-export function memory(): { readonly cpu: number } & { readonly [device: `cuda:${number}`]: number } {
+export function memory(): Readonly<Record<'cpu', number> & Record<`cuda:${number}`, number>> {
   const gpus = found?.code === null ? found.gpus : [];
   return { cpu: addon.liveBytes(), ...Object.fromEntries(gpus.map((_, i) => [nameOf(i), addon.cuda.liveBytes(i)])) };
 }

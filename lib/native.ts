@@ -236,9 +236,10 @@ interface Addon {
   newPlan(backend: number, passes: readonly PassSpec[], variables: number, control: Memory): Plan;
 }
 
+/** Of variables: what is computed in. */
+export type Dtype = 'float32' | 'float64';
 /** Element types a kernel exists for, in the order of the addon's table. */
-export const dtypes = ['float32', 'float64'] as const;
-export type Dtype = (typeof dtypes)[number];
+export const dtypes = ['float32', 'float64'] as const satisfies readonly Dtype[];
 
 const places = ['../build-cmake/Release/keras_optimizers.node', '../build/Release/keras_optimizers.node'];
 

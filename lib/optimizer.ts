@@ -261,6 +261,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
   get learning_rate(): number {
     return rateAt(this.#who, this.#rate, this.#engine.counter);
   }
+  /** Replaces a number by anything, a schedule or a function by another one. */
   set learning_rate(value: LearningRate) {
     this.#rate = replacedRate(this.#who, this.#rate, value);
   }
@@ -273,6 +274,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
   get lr(): never {
     throw typeError('ERR_OPT_CONFIG_TYPE', `${this.#who} expects learning_rate to be read, got lr`);
   }
+  /** @throws TypeError `ERR_OPT_CONFIG_TYPE`: its name is `learning_rate` */
   set lr(_: never) {
     throw typeError('ERR_OPT_CONFIG_TYPE', `${this.#who} expects learning_rate to be set, got lr`);
   }
@@ -740,10 +742,12 @@ export abstract class Optimizer<F extends Fields = Fields> {
     this.#engine.dispose();
   }
 
+  /** `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }
 
+  /** What `console.log` shows: its class and options, and how far it is. */
   [inspect.custom](depth: number, options: InspectOptions): string {
     if (depth < 0) return `[${this.#who}]`;
     const { iterations, name, ...own } = this;

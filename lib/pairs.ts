@@ -11,6 +11,7 @@ export type GradientAndVariable = readonly [Gradient, Trainable];
 
 /** Whatever differentiates: called with what `minimize` was given, it returns one gradient for each variable. */
 export interface Tape<L = unknown> {
+  /** One gradient for each variable; null for one that the loss does not depend on. */
   gradient(loss: L, variables: readonly Trainable[]): readonly Gradient[];
 }
 

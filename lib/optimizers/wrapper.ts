@@ -79,6 +79,7 @@ export abstract class Wrapper<F extends Fields> extends Optimizer<F> {
     return [iteration, rate, ...runner.tracked, ...runner.wrapped.flatMap(({ variables }) => variables)];
   }
 
+  /** What `console.log` shows: its class, name, counter and optimizers. */
   override [inspect.custom](depth: number, options: InspectOptions): string {
     const who = (this.constructor as typeof Optimizer & { readonly className: string }).className;
     if (depth < 0) return `[${who}]`;

@@ -94,6 +94,7 @@ export abstract class LearningRateSchedule<F extends Fields = Fields> {
     return serialize(this);
   }
 
+  /** What `console.log` shows: its class and options. */
   [inspect.custom](depth: number, options: InspectOptions): string {
     return depth < 0 ? `[${nameOf(this)}]` : `${nameOf(this)} ${inspect({ ...this }, options)}`;
   }
@@ -121,4 +122,7 @@ export const scheduleField: Field<LearningRateSchedule, true> = {
 };
 
 /** The `name` of a schedule, which Keras keeps in the config; Keras 2 wrote null. */
-export const named = (name: string) => ({ name: { ...nullable(text(name)), default: name as string | null } });
+export const named = (name: string) => ({
+  /** Only in the config: null, or what Keras calls it. */
+  name: { ...nullable(text(name)), default: name } as Field<string | null, false>,
+});
