@@ -75,11 +75,9 @@ const unrun: Readonly<Record<string, string>> = {
   'bench:report':
     'writes the tables of results that are kept; test/figures.test.ts and test/bench.test.ts run its parts',
   'bench:tfjs': 'takes minutes',
-  'build:addon': 'a part of build, here with other architectures',
   'example:gpu': 'test/cuda/example.test.ts runs it in its own process',
   format: 'changes files; format:check is run',
   'figure:nadam': 'writes a figure that is kept; test/figures.test.ts draws it',
-  'gpu:bundle': 'scripts/gpu_bundle_test.sh makes and runs one where nvcc is',
 };
 
 describe('the pages', () => {
@@ -225,12 +223,12 @@ describe('the programs of the pages', () => {
       skipLibCheck: true,
     };
     const host = ts.createCompilerHost(options);
-    const { fileExists, readFile, getSourceFile } = host;
-    host.fileExists = (path) => texts.has(path) || fileExists(path);
-    host.readFile = (path) => texts.get(path) ?? readFile(path);
+    const files = { ...host };
+    host.fileExists = (path) => texts.has(path) || files.fileExists(path);
+    host.readFile = (path) => texts.get(path) ?? files.readFile(path);
     host.getSourceFile = (path, target) => {
       const text = texts.get(path);
-      return text === undefined ? getSourceFile(path, target) : ts.createSourceFile(path, text, target);
+      return text === undefined ? files.getSourceFile(path, target) : ts.createSourceFile(path, text, target);
     };
     const program = ts.createProgram([...texts.keys()], { ...options, noEmit: true }, host);
     const problems = ts.getPreEmitDiagnostics(program).map((problem) => ts.formatDiagnostic(problem, { ...host }));

@@ -32,12 +32,19 @@ describe('the reference', function () {
   it('is refused otherwise', () => {
     const folder = mkdtempSync(join(tmpdir(), 'planted-'));
     try {
-      const [file, other, tsconfig] = ['planted.ts', 'other.ts', 'tsconfig.json'].map((name) => join(folder, name));
-      writeFileSync(file as string, Object.keys(planted).join('\n'));
-      writeFileSync(other as string, 'export {};'); // with two entry points each is a module, as in typedoc.json
-      writeFileSync(tsconfig as string, '{ "compilerOptions": { "types": [] } }');
-      const entries = [file, other].flatMap((path) => ['--entryPoints', path as string]);
-      const { status, stdout, stderr } = typedoc('--tsconfig', tsconfig as string, ...entries);
+      const write = (name: string, text: string): string => {
+        writeFileSync(join(folder, name), text);
+        return join(folder, name);
+      };
+      write('tsconfig.json', '{ "compilerOptions": { "types": [] } }');
+      write('planted.ts', Object.keys(planted).join('\n'));
+      write('other.ts', 'export {};'); // with two entry points each is a module, as in typedoc.json
+      const options = {
+        extends: [join(root, 'typedoc.json')],
+        entryPoints: ['planted.ts', 'other.ts'],
+        tsconfig: 'tsconfig.json',
+      };
+      const { status, stdout, stderr } = typedoc('--options', write('typedoc.json', JSON.stringify(options)));
       assert.notEqual(status, 0);
       for (const message of Object.values(planted)) assert.include(stdout + stderr, message);
     } finally {
