@@ -1,6 +1,7 @@
 // What is stepped: one tensor, the tensors of known networks, or many small ones.
+import type { Shape } from '../lib/bench/loops/loop.ts';
 
-export type Shape = readonly number[];
+export type { Shape };
 
 export const elementsOf = (shape: Shape): number => shape.reduce((product, side) => product * side, 1);
 export const totalOf = (shapes: readonly Shape[]): number => shapes.reduce((sum, shape) => sum + elementsOf(shape), 0);
