@@ -61,7 +61,7 @@ const firstSteps =
     let seconds = 0;
     for (let i = 0; i < repetitions; i++) {
       const made = fresh(task, 'first');
-      seconds += timed(() => made.optimizer.apply(made.gradients[0]))(1) as number;
+      seconds += timed(() => made.optimizer.apply(made.gradients[0]))(1);
       drop(made);
     }
     return seconds;
