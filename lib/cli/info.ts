@@ -59,8 +59,23 @@ function rowsOf(findings: Findings): string[][] {
   return [...head, ...hostOf(findings.info), ...cudaOf(findings.info, findings.gpus)];
 }
 
-const hostOf = ({ backend, threads }: Info): string[][] => [
+/** With what the loader says of itself. */
+type Loaded = Info & {
+  readonly addon?: {
+    readonly file: string;
+    readonly kind: string;
+    readonly passed: readonly { readonly place: string; readonly why: string }[];
+  };
+  readonly backends?: readonly { readonly name: string; readonly unusable: string | null }[];
+};
+
+export const hostOf = ({ addon, backend, backends = [], threads }: Loaded): string[][] => [
+  ...(addon === undefined ? [] : [['addon', `${addon.kind}: ${addon.file}`]]),
+  ...(addon?.passed ?? []).map(({ place, why }) => ['passed over', `${place}: ${why}`]),
   ['kernels', backend],
+  ...backends
+    .filter(({ name }) => name !== backend)
+    .map(({ name, unusable }) => ['', unusable === null ? `${name} runs here, too` : `${name} does not: ${unusable}`]),
   ['threads', plural(threads, 'thread')],
 ];
 
