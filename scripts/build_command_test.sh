@@ -43,10 +43,10 @@ says 'not built' 0 "${program[@]}" info
 
 # A build that fails leaves the one before.
 before=$(sha256sum "$addon")
-cp "$package/native/trace.cpp" kept.cpp
-echo 'this is no C++' >>"$package/native/trace.cpp"
+cp "$package/native/cpu/baseline.cpp" kept.cpp # among the first to be compiled
+echo 'this is no C++' >>"$package/native/cpu/baseline.cpp"
 says 'ERR_BUILD: cmake ended with .*' 1 "${program[@]}" build --cuda off
-cp kept.cpp "$package/native/trace.cpp"
+cp kept.cpp "$package/native/cpu/baseline.cpp"
 [ "$(sha256sum "$addon")" = "$before" ]
 [ "$(cd "$package/build-cmake" && find . -type f)" = ./Release/keras_optimizers.node ]
 echo "keras-optimizers build compiled $addon, which works"
