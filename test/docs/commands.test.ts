@@ -1,4 +1,5 @@
 // The lines of the pages that begin with `npx keras-optimizers` are run, block by block, in a folder with the files that they name.
+// What they print is what the block of text right below says, unless that is shortened: has "..." in it.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,9 +17,11 @@ describe('the commands of the pages', function () {
   for (const page of pages) {
     const blocks = blocksOf(page);
     const files = blocks.filter(({ note }) => note === 'file');
-    for (const { place, text } of blocks.filter(
-      (block) => block.language === 'sh' && isRun(block) && command.test(block.text),
-    ))
+    for (const [i, block] of blocks.entries()) {
+      const { place, text } = block;
+      if (block.language !== 'sh' || !isRun(block) || !command.test(text)) continue;
+      const below = blocks[i + 1];
+      const said = below?.language === 'text' && below.follows && !below.text.includes('...') ? below.text : undefined;
       it(`end well: ${place}`, () => {
         const folder = mkdtempSync(join(tmpdir(), 'commands-'));
         try {
@@ -29,15 +32,17 @@ describe('the commands of the pages', function () {
           writeFileSync(npx, `#!/bin/sh\nshift\nexec '${process.execPath}' '${root}dist/cli/index.js' "$@"\n`);
           chmodSync(npx, 0o755);
           const PATH = [folder, process.env.PATH].join(delimiter);
-          const { status, stderr } = spawnSync('bash', ['-euo', 'pipefail', '-c', text], {
+          const { status, stdout, stderr } = spawnSync('bash', ['-euo', 'pipefail', '-c', text], {
             cwd: folder,
-            env: { ...process.env, PATH },
+            env: { ...process.env, PATH, LC_ALL: 'C.UTF-8' },
             encoding: 'utf8',
           });
           assert.equal(status, 0, stderr);
+          if (said !== undefined) assert.equal(stdout.trim(), said.trim());
         } finally {
           rmSync(folder, { recursive: true });
         }
       });
+    }
   }
 });
