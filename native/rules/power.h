@@ -75,4 +75,4 @@ RULE double power(double x, double y) {
 }
 
 // Rounded once more: correctly, but for very few numbers.
-RULE float power(float x, float y) { return float(power(double(x), double(y))); }
+RULE Float32 power(Float32 x, Float32 y) { return Float32(power(double(x), double(y))); }
