@@ -42,7 +42,7 @@ class Factors {
  public:
   explicit Factors(const Directed& directed)
       : d(directed), k(scalarsOf<Adafactor, T>(d.control)), shape(d.shape), direction(array(const_cast<void*>(d.tensor.g))),
-        r(array(d.extra[0]->data)), c(array(d.extra[1])), velocity(array(d.extra[2])),
+        r(array(d.extra[0])), c(array(d.extra[1])), velocity(array(d.extra[2])),
         sums(static_cast<double*>(d.workspace)) {}
 
   void steer() {
