@@ -30,7 +30,6 @@ export interface WasmTables {
   readonly controls: readonly string[];
   /** Numbers of a Control. */
   readonly controlSize: number;
-  readonly storages: readonly string[];
 }
 
 /** An address in the instance's memory, in bytes. Arrays of float64 and structures are aligned to 8, a workspace to 64. */
@@ -125,7 +124,7 @@ export interface Compiled {
 }
 
 /** Compiles the kernels; once a process or page is enough. */
-export function compiled({ bytes, pages }: WasmModule): Compiled {
+export function compiled({ bytes, pages }: Pick<WasmModule, 'bytes' | 'pages'>): Compiled {
   return { module: new WebAssembly.Module(Uint8Array.from(atob(bytes), (char) => char.charCodeAt(0))), pages };
 }
 
