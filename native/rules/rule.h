@@ -27,7 +27,7 @@ constexpr Names<sizeof...(Name)> names(Name... name) {
 
 // The float32 of every kernel: the processor's, which flushes denormals there (native/flush.h), or one that does it by itself.
 #if defined(__wasm__)
-#include "../wasm/float32.h"
+#include "../wasm/watched.h"
 #else
 using Float32 = float;
 RULE float squareRoot(float x) { return __builtin_sqrtf(x); }
