@@ -420,10 +420,11 @@ describe('WebAssembly kernels', () => {
   });
   it('flush what a product of matrices sums up', () => {
     const shape = [1, 40, 70] as const;
-    compare({ rule: ruleOf('muon'), dtype: 0, length: 2800, shape }, 'rows', ({ g, slots, control }) => {
-      (slots[0] as Stored).fill(0);
-      g.forEach((_, i) => (g[i] = (0.1 + ((i * 37) % 101)) * 2 ** (-32 * (Math.floor(i / 70) % 4))));
-      control.set([-0.05, 0.95, 0.1, 1, 0.2, 3.4445, -4.775, 2.0315, 2], scalar);
+    compare({ rule: ruleOf('muon'), dtype: 0, length: 2800, shape }, 'rows', ({ p, g, slots, control }) => {
+      for (const array of [p, g, ...slots]) array.fill(0);
+      g.fill(2 ** -64, 0, 64).fill(2 ** -64, 70, 134); // two rows, whose product is 64 denormals
+      g[139] = 1; // carries it into the result
+      control.set([-0.05, 0.95, 1, 0, 0, 0, 1, 0, 1], scalar); // x <- x x' x
     });
   });
 });
