@@ -6,6 +6,8 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { describe, rangeError, stateError, typeError, type ErrorCode } from './errors.ts';
+import { wasmAddon } from './wasm/addon.ts';
+import type { WasmModule } from './wasm/kernels.ts';
 
 /** Library memory: 64-byte aligned, on the host shown as an ArrayBuffer. `release()` detaches the buffer. */
 export interface Memory {
@@ -188,7 +190,7 @@ interface Cuda {
   mark(gpu: number, timed?: boolean): Mark;
 }
 
-interface Addon {
+export interface Addon {
   readonly cuda: Cuda;
   readonly rules: readonly RuleInfo[];
   /** What the rule with this id computes. */
@@ -244,6 +246,7 @@ const places = ['../build-cmake/Release/keras_optimizers.node', '../build/Releas
 
 function load(): Addon {
   const forced = process.env.KERAS_OPTIMIZERS_ADDON;
+  if (forced === 'wasm') return wasmAddon(createRequire(import.meta.url)('../dist/wasm/module.cjs') as WasmModule);
   const candidates = forced ? [forced] : places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
   const found = candidates.find((path) => existsSync(path));
   if (found === undefined)
