@@ -1,8 +1,7 @@
 // Arrays of the library's own, and what is asked of those that are brought.
-import { constants } from 'node:buffer';
-
 import { describe, rangeError, typeError } from './errors.ts';
 import { addon, type Dtype, type Memory } from './native.ts';
+import { maxBytes } from './platform.ts';
 import { bufferOf, checkAttached, type AnyArray, type FloatArray, type View } from './views.ts';
 
 export * from './views.ts';
@@ -33,11 +32,8 @@ export function allocated(
 export function allocated(dtype: 'uint32', length: number): Allocated<Uint32Array>;
 export function allocated(dtype: keyof typeof stored, length: number, offset = 0): Allocated<AnyArray | Uint32Array> {
   const bytes = length * stored[dtype].BYTES_PER_ELEMENT;
-  if (bytes > constants.MAX_LENGTH)
-    throw rangeError(
-      'ERR_OPT_TOO_LARGE',
-      `this Node.js expects at most ${constants.MAX_LENGTH} bytes an array, got ${bytes}`,
-    );
+  if (bytes > maxBytes)
+    throw rangeError('ERR_OPT_TOO_LARGE', `this Node.js expects at most ${maxBytes} bytes an array, got ${bytes}`);
   const memory = new addon.Memory(bytes, offset);
   const buffer = memory.buffer();
   memories.set(buffer, memory);

@@ -6,15 +6,15 @@ import { fileURLToPath } from 'node:url';
 
 import { assert } from 'chai';
 
-import type { Dtype, Memory, PassSpec, Plan, StorageName, TensorSpec, Addon } from '../lib/native.ts';
-import { addon } from '../lib/native.ts';
-import { wasmAddon } from '../lib/wasm/addon.ts';
-import type { WasmModule } from '../lib/wasm/kernels.ts';
-import { thrown } from './errors.ts';
-import { random, wildNumber } from './random.ts';
-import { settle } from './settle.ts';
+import type { Dtype, Memory, PassSpec, Plan, StorageName, TensorSpec, Addon } from '../../lib/native.ts';
+import { addon } from '../../lib/native.ts';
+import { wasmAddon } from '../../lib/wasm/addon.ts';
+import type { WasmModule } from '../../lib/wasm/kernels.ts';
+import { thrown } from '../errors.ts';
+import { random, wildNumber } from '../random.ts';
+import { settle } from '../settle.ts';
 
-const built = fileURLToPath(new URL('../dist/wasm/module.cjs', import.meta.url));
+const built = fileURLToPath(new URL('../../dist/wasm/module.cjs', import.meta.url));
 const isNative = addon.backends.some(({ name }) => name === 'baseline');
 const reason = !existsSync(built)
   ? 'the kernels are not built (npm run build:wasm)'
