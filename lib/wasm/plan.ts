@@ -245,7 +245,9 @@ export class WasmPlan implements Plan {
     const blocks = new Map<number, Span[]>();
     for (const span of spansOf(tensor.rows, tensor.columns)) {
       const block = Math.floor(span.begin / kBlock);
-      blocks.set(block, [...(blocks.get(block) ?? []), span]);
+      const spans = blocks.get(block) ?? [];
+      spans.push(span);
+      blocks.set(block, spans);
     }
     for (const [block, spans] of blocks) {
       sums[block] = scratch.sumOf((lanes, g) => {
