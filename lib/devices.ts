@@ -1,9 +1,8 @@
 // Where numbers may lie: the host, or a GPU by its index. What there is, and what is known of it.
-import { createRequire } from 'node:module';
-
 import { describe, rangeError, stateError, typeError, type ErrorCode } from './errors.ts';
 import type { Space } from './space.ts';
 import { addon, backendName, getNumThreads, type Mark, type Startup } from './native.ts';
+import { versions, warn } from './platform.ts';
 
 /** A GPU: `cuda` is the first one. */
 export type CudaDevice = 'cuda' | `cuda:${number}`;
@@ -109,7 +108,7 @@ export function gpuOf(who: string, device: unknown): GpuIndex | undefined {
 
 /** To the host, and says so once a process. */
 function fallBack(why: string | null): undefined {
-  if (!warned) process.emitWarning(`device "auto" is the cpu, because there is no GPU to use: ${why}`);
+  if (!warned) warn(`device "auto" is the cpu, because there is no GPU to use: ${why}`);
   warned = true;
 }
 
@@ -145,14 +144,12 @@ export function devices(): Devices {
 
 /** Versions, and what steps run on: for a bug report. Starts CUDA when it is first called. */
 export function info(): Info {
-  const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
   const started = startup();
   const { built } = addon.cuda;
   const requiredDriver = built ? driverFor(started.runtime) : null;
   const [runtime, driver] = [versionOf(started.runtime), versionOf(started.driver)];
   return {
-    version,
-    node: process.versions.node,
+    ...versions(),
     backend: backendName(),
     threads: getNumThreads(),
     cuda: { built, runtime, requiredDriver, driver, unusable: unusable(started) },

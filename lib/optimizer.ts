@@ -1,7 +1,5 @@
 // Over 200 lines: the whole public face of an optimizer, most of it doc comments. How steps are run is in engine.ts, their order
 // in step.ts, what an optimizer keeps in state.ts.
-import { inspect, type InspectOptions } from 'node:util';
-
 import type { Arithmetic } from './arithmetic.ts';
 import { load, type LoadOptions } from './checkpoint/load.ts';
 import { save, type FilePath, type SaveOptions } from './checkpoint/save.ts';
@@ -55,6 +53,7 @@ import {
   type Named,
   type Tape,
 } from './pairs.ts';
+import { inspect, type InspectOptions } from './platform.ts';
 import type { Runner } from './runner.ts';
 import { configOf, fromConfig, type CustomObjects } from './serialization.ts';
 import type { Initial, Layout, Slot, Trainable } from './state.ts';

@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 import { addon } from '../lib/native.ts';
+import { versions } from '../lib/platform.ts';
 import { compiled, instantiated, type WasmModule } from '../lib/wasm/kernels.ts';
 
 const [from, to] = process.argv.slice(2);
@@ -24,7 +25,7 @@ const tables = {
   controls,
   controlSize,
 };
-const module: WasmModule = { tables, pages: Math.ceil(heapBase / 2 ** 16), bytes };
+const module: WasmModule = { version: versions().version, tables, pages: Math.ceil(heapBase / 2 ** 16), bytes };
 const text = JSON.stringify(module, (key, value: unknown) => {
   if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`${key} is ${value}, which JSON has not`);
   return value;

@@ -1,10 +1,9 @@
 // What the optimizers that wrap others share: their steps run in all of them (lib/wrapping.ts), their state is their own numbers
 // and then the state of all.
-import { inspect, type InspectOptions } from 'node:util';
-
 import type { Field, Fields } from '../configurable.ts';
 import type { Driver } from '../engine.ts';
 import { Optimizer, runs } from '../optimizer.ts';
+import { inspect, type InspectOptions } from '../platform.ts';
 import type { Runner } from '../runner.ts';
 import type { Variable } from '../variable.ts';
 import { Wrapping, type Guard } from '../wrapping.ts';

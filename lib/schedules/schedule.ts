@@ -1,5 +1,3 @@
-import { inspect, type InspectOptions } from 'node:util';
-
 import {
   classNameOf,
   isConfigurable,
@@ -14,6 +12,7 @@ import {
   type Field,
   type Fields,
 } from '../configurable.ts';
+import { inspect, type InspectOptions } from '../platform.ts';
 import { configOf, fromConfig, serialize, type CustomObjects, type Serialized } from '../serialization.ts';
 import { describe, typeError } from '../errors.ts';
 

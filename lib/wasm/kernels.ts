@@ -14,6 +14,8 @@ const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: Machine
 
 /** What scripts/build_wasm.sh writes as dist/wasm/module.cjs. */
 export interface WasmModule {
+  /** Of the package. */
+  readonly version: string;
   /** The compiled kernels in base64. */
   readonly bytes: string;
   /** Pages of 64 KB that they need themselves. */
