@@ -1,8 +1,7 @@
 // Where numbers may lie: the host, or a GPU by its index. What there is, and what is known of it.
-import { createRequire } from 'node:module';
-
 import { describe, rangeError, stateError, typeError, type ErrorCode } from './errors.ts';
 import type { Space } from './space.ts';
+import { loaded, version, type AddonKind, type PassedOver } from './load.ts';
 import { addon, backendName, getNumThreads, type Mark, type Startup } from './native.ts';
 
 /** A GPU: `cuda` is the first one. */
@@ -40,8 +39,17 @@ export interface Info {
   /** Of this package. */
   readonly version: string;
   readonly node: string;
-  /** The instruction set of steps on the host. */
+  /** The addon that steps run in. */
+  readonly addon: {
+    readonly file: string;
+    readonly kind: AddonKind;
+    /** The places that were looked at before, and why theirs was not taken. */
+    readonly passed: readonly PassedOver[];
+  };
+  /** The instruction set of steps on the host; `wasm` is WebAssembly. */
   readonly backend: string;
+  /** All that the addon has, the best first, and why one cannot be used; null if it can. */
+  readonly backends: readonly { readonly name: string; readonly unusable: string | null }[];
   readonly threads: number;
   readonly cuda: {
     /** Whether the native addon was built with CUDA. */
@@ -131,15 +139,17 @@ export function devices(): { readonly cuda: readonly Gpu[]; readonly unusable: U
 
 /** Versions, and what steps run on: for a bug report. Starts CUDA when it is first called. */
 export function info(): Info {
-  const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
   const started = startup();
   const { built } = addon.cuda;
   const requiredDriver = built ? driverFor(started.runtime) : null;
+  const { file, kind, passed } = loaded;
   const [runtime, driver] = [versionOf(started.runtime), versionOf(started.driver)];
   return {
     version,
     node: process.versions.node,
+    addon: { file, kind, passed },
     backend: backendName(),
+    backends: addon.backends,
     threads: getNumThreads(),
     cuda: { built, runtime, requiredDriver, driver, unusable: unusable(started) },
   };

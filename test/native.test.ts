@@ -267,7 +267,7 @@ describe('the package', () => {
     });
     assert.match(
       stdout,
-      /ERR_ADDON_LOAD keras-optimizers found no native addon, looked at missing\.node: run "npm run build:addon"/,
+      /ERR_ADDON_LOAD keras-optimizers found no addon: \S+missing\.node \(not there\): KERAS_OPTIMIZERS_ADDON expects/,
     );
   });
   it('has a build for the tests to read', () => {
