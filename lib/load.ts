@@ -107,7 +107,7 @@ const meanings: readonly (readonly [RegExp, (match: RegExpExecArray) => string])
   [/ld-linux|Error relocating|libc\.so\.6: /, () => 'it was built for glibc, which this system does not have'],
   [/libc\.musl|ld-musl/, () => 'it was built for musl, which this system does not have'],
   [
-    /wrong ELF class|ELF file's|invalid ELF|incompatible architecture|slice is not valid mach-o|not a valid Win32|Exec format/i,
+    /wrong ELF class|ELF file's|invalid ELF|file too short|incompatible architecture|slice is not valid mach-o|not a valid Win32|Exec format/i,
     () => `it was built for another architecture or system than ${process.platform}-${process.arch}`,
   ],
   [
