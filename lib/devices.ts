@@ -1,8 +1,9 @@
 // Where numbers may lie: the host, or a GPU by its index. What there is, and what is known of it.
 import { describe, rangeError, stateError, typeError, type ErrorCode } from './errors.ts';
 import type { Space } from './space.ts';
+import { loaded, version, type AddonKind, type PassedOver } from './load.ts';
 import { addon, backendName, getNumThreads, type Mark, type Startup } from './native.ts';
-import { versions, warn } from './platform.ts';
+import { nodeVersion, warn } from './platform.ts';
 
 /** A GPU: `cuda` is the first one. */
 export type CudaDevice = 'cuda' | `cuda:${number}`;
@@ -51,8 +52,19 @@ export interface Info {
   readonly version: string;
   /** The version of Node.js. */
   readonly node: string;
-  /** The instruction set of steps on the host. */
+  /** The addon that steps run in. */
+  readonly addon: {
+    /** Where it was found. */
+    readonly file: string;
+    /** What led there. */
+    readonly kind: AddonKind;
+    /** The places that were looked at before, and why theirs was not taken. */
+    readonly passed: readonly PassedOver[];
+  };
+  /** The instruction set of steps on the host; `wasm` is WebAssembly. */
   readonly backend: string;
+  /** All that the addon has, the best first, and why one cannot be used; null if it can. */
+  readonly backends: readonly { readonly name: string; readonly unusable: string | null }[];
   /** That a step may use. */
   readonly threads: number;
   /** Of GPUs. */
@@ -147,10 +159,14 @@ export function info(): Info {
   const started = startup();
   const { built } = addon.cuda;
   const requiredDriver = built ? driverFor(started.runtime) : null;
+  const { file, kind, passed } = loaded;
   const [runtime, driver] = [versionOf(started.runtime), versionOf(started.driver)];
   return {
-    ...versions(),
+    version,
+    node: nodeVersion,
+    addon: { file, kind, passed },
     backend: backendName(),
+    backends: addon.backends,
     threads: getNumThreads(),
     cuda: { built, runtime, requiredDriver, driver, unusable: unusable(started) },
   };

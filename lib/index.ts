@@ -123,6 +123,7 @@ export type { LoadOptions } from './checkpoint/load.ts';
 export type { FilePath, SaveOptions } from './checkpoint/save.ts';
 export type { OwnVariables } from './checkpoint/store.ts';
 export type { CudaDevice, Device, DeviceName, Devices, Gpu, Info, Unusable } from './devices.ts';
+export type { AddonKind, PassedOver } from './load.ts';
 export type { ErrorCode } from './errors.ts';
 export type { Float16ArrayLike, Gradient } from './gradients.ts';
 export type { RowIndices } from './indexed_slices.ts';

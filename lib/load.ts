@@ -1,40 +1,182 @@
-// Finds the addon: the only file that knows where it may be. In browsers lib/browser/load.ts stands in its place.
-import { existsSync } from 'node:fs';
+// Finds the addon: the one file that knows where it may lie. What is asked for by KERAS_OPTIMIZERS_ADDON, or else the first that loads
+// of a local build, the build that the package brings for this platform, and WebAssembly.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { dirname, join, resolve } from 'node:path';
 
 import { stateError } from './errors.ts';
 import type { Addon } from './native.ts';
 import { wasmAddon } from './wasm/addon.ts';
 import type { WasmModule } from './wasm/kernels.ts';
 
-const places = ['../build-cmake/Release/keras_optimizers.node', '../build/Release/keras_optimizers.node'];
+/**
+ * Where the addon came from: KERAS_OPTIMIZERS_ADDON, a local build, the build that the package brings for this platform, or
+ * WebAssembly.
+ */
+export type AddonKind = 'environment' | 'build' | 'prebuild' | 'wasm';
 
-function load(): Addon {
-  const forced = process.env.KERAS_OPTIMIZERS_ADDON;
-  if (forced === 'wasm') return wasmAddon(createRequire(import.meta.url)('../dist/wasm/module.cjs') as WasmModule);
-  const candidates = forced ? [forced] : places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
-  const found = candidates.find((path) => existsSync(path));
-  if (found === undefined)
+/** A place whose addon was not taken. */
+export interface PassedOver {
+  /** A file. */
+  readonly place: string;
+  /** Why it was not taken. */
+  readonly why: string;
+}
+
+interface Loaded {
+  readonly addon: Addon;
+  readonly file: string;
+  readonly kind: AddonKind;
+  /** The places before it, in their order. */
+  readonly passed: readonly PassedOver[];
+}
+
+interface Place {
+  readonly kind: AddonKind;
+  readonly file: string;
+}
+
+// In a bundle this module is a part of another file, and a bundle of CommonJS has no import.meta.url.
+declare const __filename: string | undefined;
+const url: string | undefined = import.meta.url;
+const here = url || (typeof __filename === 'string' ? __filename : join(process.cwd(), 'bundle.cjs'));
+const require = createRequire(here);
+
+/** What package.json says of a package. */
+interface Manifest {
+  readonly name: string;
+  readonly version: string;
+}
+
+/** This package: its folder, and what its package.json says. From a bundle, the one that is installed where the bundle lies. */
+function packageFrom(): { readonly folder: string; readonly manifest: Manifest } | undefined {
+  for (const request of ['../package.json', 'keras-optimizers/package.json'])
+    try {
+      const manifest = require(request) as Manifest;
+      if (manifest.name === 'keras-optimizers') return { folder: dirname(require.resolve(request)), manifest };
+    } catch {
+      // not there
+    }
+  return undefined;
+}
+
+const installed = packageFrom();
+
+/** The version of this package; empty in a bundle beside which it is not installed. */
+export const version = installed?.manifest.version ?? '';
+
+const isMusl = (): boolean => {
+  try {
+    return readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-');
+  } catch {
+    const { header } = process.report.getReport() as { readonly header: { readonly glibcVersionRuntime?: string } };
+    return header.glibcVersionRuntime === undefined;
+  }
+};
+
+/** What a prebuild for this machine is called: `linux-x64`, `linux-x64-musl`. */
+const platformName = (): string =>
+  `${process.platform}-${process.arch}${process.platform === 'linux' && isMusl() ? '-musl' : ''}`;
+
+const addonFile = 'keras_optimizers.node';
+
+function placesIn(folder: string): Place[] {
+  const at = (kind: AddonKind, ...path: string[]): Place => ({ kind, file: join(folder, ...path) });
+  return [
+    at('build', 'build-cmake/Release', addonFile),
+    at('build', 'build/Release', addonFile),
+    at('prebuild', 'prebuilds', platformName(), addonFile),
+    at('wasm', 'dist/wasm/module.cjs'),
+  ];
+}
+
+function whyAbsent({ kind, file }: Place): string {
+  if (kind !== 'prebuild') return 'not there';
+  const folder = dirname(dirname(file));
+  const others = existsSync(folder) ? readdirSync(folder).join(', ') : '';
+  return others === '' ? 'not there' : `not there: the package brings a build for ${others}, this is ${platformName()}`;
+}
+
+// What the system's loader says, and what that means.
+const meanings: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[] = [
+  [/version `GLIBC_([\d.]+)' not found/, ([, of]) => `it needs glibc ${of}, which is newer than this system's`],
+  [
+    /version `GLIBCXX_([\d.]+)' not found/,
+    ([, of]) => `it needs libstdc++ with GLIBCXX_${of}, newer than this system's`,
+  ],
+  [/ld-linux|Error relocating|libc\.so\.6: /, () => 'it was built for glibc, which this system does not have'],
+  [/libc\.musl|ld-musl/, () => 'it was built for musl, which this system does not have'],
+  [
+    /wrong ELF class|ELF file's|invalid ELF|file too short|incompatible architecture|slice is not valid mach-o|not a valid Win32|Exec format/i,
+    () => `it was built for another architecture or system than ${process.platform}-${process.arch}`,
+  ],
+  [
+    /NODE_MODULE_VERSION|Node-API version|napi_/i,
+    () => `it was built for another Node-API version than ${process.versions.napi}`,
+  ],
+];
+
+/** Why an addon that is there does not load, by what was thrown. */
+export function whyBroken(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  for (const [pattern, meaning] of meanings) {
+    const match = pattern.exec(text);
+    if (match) return `${meaning(match)}: ${text}`;
+  }
+  return text;
+}
+
+const open = ({ kind, file }: Place): Addon =>
+  kind === 'wasm' ? wasmAddon(require(file) as WasmModule) : (require(file) as Addon);
+
+/** The addon of the first place that has one, and why not those before it. */
+function loadFirst(places: readonly Place[]): Loaded {
+  const passed: PassedOver[] = [];
+  for (const place of places) {
+    const { kind, file } = place;
+    if (!existsSync(file)) {
+      passed.push({ place: file, why: whyAbsent(place) });
+      continue;
+    }
+    try {
+      return { addon: open(place), file, kind, passed };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED') throw disabled(file, error as Error);
+      passed.push({ place: file, why: whyBroken(error) });
+    }
+  }
+  throw stateError('ERR_ADDON_LOAD', `keras-optimizers found no addon: ${listed(passed)}: ${advice()}`);
+}
+
+const listed = (passed: readonly PassedOver[]): string =>
+  passed.map(({ place, why }) => `${place} (${why})`).join(', ');
+
+const advice = (): string =>
+  process.env.KERAS_OPTIMIZERS_ADDON
+    ? 'KERAS_OPTIMIZERS_ADDON expects the file of an addon, or "wasm"'
+    : 'install the package again, or run "npx keras-optimizers build"';
+
+const disabled = (file: string, { message }: Error): Error =>
+  stateError(
+    'ERR_ADDON_DISABLED',
+    `keras-optimizers could not load ${file}: ${message}: start node with --allow-addons (and without --no-addons), or set KERAS_OPTIMIZERS_ADDON=wasm`,
+  );
+
+function load(): Loaded {
+  const asked = process.env.KERAS_OPTIMIZERS_ADDON;
+  if (asked && asked !== 'wasm') return loadFirst([{ kind: 'environment', file: resolve(asked) }]);
+  if (installed === undefined)
     throw stateError(
       'ERR_ADDON_LOAD',
-      `keras-optimizers found no native addon, looked at ${candidates.join(', ')}: run "npm run build:addon" in its folder`,
+      `keras-optimizers is a part of ${here} and found no package of that name from there: install it beside the bundle, or set KERAS_OPTIMIZERS_ADDON to the file of its addon`,
     );
-  try {
-    return createRequire(import.meta.url)(resolve(found)) as Addon;
-  } catch (error) {
-    throw loadError(found, error as NodeJS.ErrnoException);
-  }
+  const places = placesIn(installed.folder);
+  const found = loadFirst(asked ? places.filter(({ kind }) => kind === 'wasm') : places);
+  const broken = found.passed.filter(({ place }) => existsSync(place));
+  if (broken.length > 0)
+    process.emitWarning(`keras-optimizers uses ${found.file}, because another addon does not load: ${listed(broken)}`);
+  return found;
 }
 
-function loadError(path: string, error: NodeJS.ErrnoException): Error {
-  const disabled = error.code === 'ERR_DLOPEN_DISABLED';
-  const advice = disabled
-    ? 'start node with --allow-addons (and without --no-addons)'
-    : 'run "npm run build:addon" again';
-  const message = `keras-optimizers could not load ${path}: ${error.message}: ${advice}`;
-  return stateError(disabled ? 'ERR_ADDON_DISABLED' : 'ERR_ADDON_LOAD', message);
-}
-
-export const loaded = { addon: load() };
+/** The addon of this process, and where it was found. */
+export const loaded: Loaded = load();

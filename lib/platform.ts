@@ -1,6 +1,5 @@
 // What the library asks of Node.js. In browsers lib/browser/platform.ts stands in its place (package.json, "browser").
 import { constants } from 'node:buffer';
-import { createRequire } from 'node:module';
 import { types } from 'node:util';
 
 export { availableParallelism } from 'node:os';
@@ -17,8 +16,4 @@ export const environment: Readonly<Record<string, string | undefined>> = process
 /** Warns once whoever looks after the process. */
 export const warn = (message: string): void => process.emitWarning(message);
 
-/** Of this package, and of Node.js. */
-export const versions = (): { readonly version: string; readonly node: string } => {
-  const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
-  return { version, node: process.versions.node };
-};
+export const nodeVersion: string = process.versions.node;

@@ -4,8 +4,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
+import { version } from '../lib/load.ts';
 import { addon } from '../lib/native.ts';
-import { versions } from '../lib/platform.ts';
 import { compiled, instantiated, type WasmModule } from '../lib/wasm/kernels.ts';
 
 const [from, to] = process.argv.slice(2);
@@ -25,7 +25,7 @@ const tables = {
   controls,
   controlSize,
 };
-const module: WasmModule = { version: versions().version, tables, pages: Math.ceil(heapBase / 2 ** 16), bytes };
+const module: WasmModule = { version, tables, pages: Math.ceil(heapBase / 2 ** 16), bytes };
 const text = JSON.stringify(module, (key, value: unknown) => {
   if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`${key} is ${value}, which JSON has not`);
   return value;

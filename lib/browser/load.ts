@@ -3,3 +3,4 @@ import { wasmAddon } from '../wasm/addon.ts';
 import module from '../wasm/module.cjs';
 
 export const loaded = { addon: wasmAddon(module), file: 'wasm/module.cjs', kind: 'wasm', passed: [] } as const;
+export const { version } = module;

@@ -1,6 +1,4 @@
 // What the library asks of Node.js, where there is none.
-import module from '../wasm/module.cjs';
-
 /** As Node.js has it: the options are its own affair. */
 export type InspectOptions = object;
 
@@ -23,7 +21,4 @@ export const warn = (message: string): void => console.warn(message);
 
 export const availableParallelism = (): number => 1;
 
-export const versions = (): { readonly version: string; readonly node: string } => ({
-  version: module.version,
-  node: '',
-});
+export const nodeVersion = '';

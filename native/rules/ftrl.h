@@ -31,7 +31,7 @@ struct Ftrl {
   }
 };
 
-struct FtrlPower {
+struct FtrlPower : Heavy {
   static constexpr Text name = "ftrl_power";
   static constexpr auto slots = Ftrl::slots;
   static constexpr auto scalars = names("learning_rate", "l1", "two_l2", "two_l2_shrinkage", "power");

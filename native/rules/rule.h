@@ -58,6 +58,9 @@ RULE T divide(T x, const Divisor<T>& by) {
 }
 struct DividesByScalars {};
 
+// A rule that is bound by its arithmetic on every processor says so by being a Heavy: it gets one loop.
+struct Heavy {};
+
 // A rule that leaves an element alone whose gradient is 0 says so by being a Sparse: a sparse gradient costs its rows then, and
 // not the whole variable.
 struct Sparse {};

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The newest glibc and libstdc++ that an addon asks for, and the symbols that ask for it; fails above glibc 2.34, which the
-# threads and dl functions of CUDA's static runtime need.
-# Usage: scripts/cuda_symbols.sh build-cmake/Release/keras_optimizers.node
+# The newest glibc and libstdc++ that an addon asks for, and the symbols that ask for it; fails above a glibc. A build of CUDA's
+# static runtime asks for 2.34, a release (scripts/release_addon.sh) for less.
+# Usage: scripts/needs.sh build-cmake/Release/keras_optimizers.node 2.34
 set -euo pipefail
-floor=2.34
+floor=$2
 symbols=$(objdump -T "$1" | awk '/\*UND\*/ { gsub(/[()]/, "", $(NF - 1)); print $(NF - 1), $NF }')
 newest() { sed -n "s/^$1_\([0-9.]*\) .*/\1/p" <<<"$symbols" | sort -Vu | tail -n 1; }
 for library in GLIBC GLIBCXX; do

@@ -1,0 +1,1 @@
+console.log(require('./train.cjs')(require('keras-optimizers')));
