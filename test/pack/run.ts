@@ -188,7 +188,7 @@ function publish(): string {
   const output = npmRun(['publish', '--dry-run', '--ignore-scripts', tarball], { cwd: folder });
   const warnings = output
     .split('\n')
-    .filter((line) => /warn/i.test(line) && !/dry-run|user config|logged in/i.test(line));
+    .filter((line) => /warn/i.test(line) && !/dry-run|Unknown \w+ config|logged in/i.test(line));
   expect(warnings.length === 0, `no warning of npm publish, got ${warnings.join('\n')}`);
   return 'npm publish --dry-run has nothing to say';
 }
@@ -233,7 +233,7 @@ function publint(): string {
 }
 
 function attw(): string {
-  const place = tool('attw', ['@arethetypeswrong/cli@0.18.2']);
+  const place = tool('attw', ['@arethetypeswrong/cli@0.18.2'], { fflate: '0.8.2' }); // with 0.8.3 it reads the last chunk of a tarball alone
   run(process.execPath, [
     join(place, 'node_modules/@arethetypeswrong/cli/dist/index.js'),
     tarball,

@@ -2,4 +2,6 @@ import * as library from 'keras-optimizers';
 
 import train from './train.cjs';
 
-test('trains', () => process.stderr.write(`${train(library)}\n`));
+test('trains', () => {
+  process.stderr.write(`${train(library)}\n`);
+});

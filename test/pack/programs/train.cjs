@@ -1,5 +1,5 @@
 // Some steps with sums, divisions, roots, powers, clipping and an average; prints a hash of every bit and what ran them.
-const { createHash } = require('node:crypto');
+const { createHash } = process.getBuiltinModule('node:crypto'); // which bundlers leave alone
 
 module.exports = function train({ Ftrl, Muon, Nadam, Variable, info }) {
   const hash = createHash('sha256');
