@@ -167,7 +167,7 @@ function pack(): string {
     expect(paths.includes(path), `${path} in the tarball`);
   const foreign = paths.filter(
     (path) =>
-      !/^(dist|native|cuda|prebuilds)\/|^[A-Z_]+(\.md)?$|^CMakeLists\.txt$|^package\.json$/.test(path) ||
+      !/^(dist|native|cuda|headers|prebuilds)\/|^[A-Z_]+(\.md)?$|^CMakeLists\.txt$|^package\.json$/.test(path) ||
       /tsbuildinfo|\.o$/.test(path),
   );
   expect(foreign.length === 0, `nothing else in the tarball, got ${foreign.join(', ')}`);
