@@ -100,8 +100,6 @@ describe('the compiled kernels', () => {
         squares: 'mulpd',
         'decaySome<float>': 'mulps',
         'decaySome<double>': 'mulpd',
-        'averageSome<float>': 'mulps',
-        'averageSome<double>': 'mulpd',
         'addFactorRow<float>': 'addpd',
         'addFactorRow<double>': 'addpd',
         'divideFactorRow<float>': 'sqrtps',
