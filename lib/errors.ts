@@ -39,7 +39,14 @@ export type ErrorCode =
   | 'ERR_CUDA_OOM'
   | 'ERR_CUDA_POINTER'
   | 'ERR_ADDON_DISABLED'
-  | 'ERR_ADDON_LOAD';
+  | 'ERR_ADDON_LOAD'
+  | 'ERR_COMM_TIMEOUT'
+  | 'ERR_COMM_PEER_LOST'
+  | 'ERR_COMM_MISMATCH'
+  | 'ERR_COMM_UNAVAILABLE'
+  | 'ERR_COMM_ABORTED'
+  | 'ERR_COMM_WORLD_SIZE'
+  | 'ERR_COMM_CLOSED';
 
 export const typeError = (code: ErrorCode, message: string): TypeError =>
   Object.assign(new TypeError(message), { code });
