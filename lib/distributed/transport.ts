@@ -16,7 +16,7 @@ export interface DeviceBytes {
   readonly byteLength: number;
 }
 
-/** What is moved; on a GPU only where the transport is `onDevice`. */
+/** What is moved: on a GPU where the transport says that it is that one's, else on the host. */
 export type Bytes = Uint8Array | DeviceBytes;
 
 /** The backends by name. */
@@ -34,8 +34,10 @@ export interface Transport {
   readonly rank: number;
   readonly size: number;
   readonly kind: Kind;
-  /** Whether it moves memory of GPUs in place. */
-  readonly onDevice?: boolean;
+  /** The index of the GPU whose memory it moves; of the host's if there is none. */
+  readonly device?: number | undefined;
+  /** Whether `abort` ends the processes of the job, and not just what is between them. */
+  readonly endsJob: boolean;
   /** Sends kHandshake bytes, which are copied at the call, to every rank, point to point. */
   exchange(send: Uint8Array): Exchange;
   /** Part i of `send` goes to rank i, part i of `receive` comes from rank i: size parts of `partBytes` each, apart in memory. */

@@ -1,6 +1,6 @@
 // The order of every sum: pairwise by index, (0 + 1), (2 + 3), ..., then the results again; an odd one out moves up as it is
-// (native/reduce.h has the same for the host's reductions). A node of that tree stands for the leaves [begin, end). Whoever has
-// contiguous leaves adds up the whole nodes in them; the bits are the same however many share the leaves.
+// (foldPairwise in native/reduce.h has the same). A node of that tree is the sum of the leaves [begin, end). Whoever has contiguous
+// leaves adds up the whole nodes in them: the bits are the same however many share the leaves.
 
 /** A node: the sum of the leaves [begin, end). */
 export interface Node {
@@ -8,55 +8,44 @@ export interface Node {
   readonly end: number;
 }
 
-/** What a node becomes in the next level up: itself and its sibling; the root stays as it is. */
-export function parentOf({ begin, end }: Node, leaves: number): Node {
-  const width = 2 * levelOf(begin, end, leaves);
-  const first = begin - (begin % width);
-  return { begin: first, end: Math.min(first + width, leaves) };
-}
+/** What a rank has when `size` of them share the leaves evenly. */
+export const leavesOf = (leaves: number, rank: number, size: number): Node => ({
+  begin: (rank * leaves) / size,
+  end: ((rank + 1) * leaves) / size,
+});
 
-/** Leaves that a complete node of its level has: the last node of a level may have fewer. */
-function levelOf(begin: number, end: number, leaves: number): number {
-  let width = 1;
-  while (begin + width < end) width *= 2;
-  // an odd one out moves up until it has a sibling on its left
-  if (end === leaves) while (begin % (2 * width) === 0 && begin > 0 && begin + width >= leaves) width *= 2;
-  return width;
+/** Whether two nodes, whole and side by side, are added next in a tree of so many leaves. */
+export function areSiblings(left: Node, right: Node, leaves: number): boolean {
+  const width = right.begin - left.begin;
+  const isPower = Number.isInteger(Math.log2(width));
+  return isPower && left.begin % (2 * width) === 0 && right.end === Math.min(right.begin + width, leaves);
 }
 
 /** The fewest nodes of a tree of so many leaves that make up [begin, end), in their order. */
-export function subtreesOf(leaves: number, begin: number, end: number): readonly Node[] {
+export function subtreesOf(leaves: number, { begin, end }: Node): readonly Node[] {
   const nodes: Node[] = [];
   for (let at = begin; at < end; at = (nodes.at(-1) as Node).end) {
     let width = 1;
-    while (at % (2 * width) === 0 && width < end - at && (at + 2 * width <= end || end === leaves)) width *= 2;
-    nodes.push({ begin: at, end: Math.min(at + width, end) });
+    while (width < leaves && at % (2 * width) === 0 && Math.min(at + 2 * width, leaves) <= end) width *= 2;
+    nodes.push({ begin: at, end: Math.min(at + width, leaves) });
   }
   return nodes;
 }
 
-/**
- * The additions that make the whole of nodes in their order which together are all the leaves: nodes[to] <- nodes[to] + nodes[from].
- * The last leaves the sum in nodes[0].
- */
-export function additionsOf(nodes: readonly Node[]): readonly (readonly [to: number, from: number])[] {
-  const leaves = nodes.at(-1)?.end ?? 0;
-  const additions: [number, number][] = [];
-  // pending nodes in ascending order, as in a binary counter
-  let level = nodes.map((node, i) => ({ ...node, i }));
-  for (let width = 1; level.length > 1; width *= 2) {
-    const next: typeof level = [];
-    for (const node of level) {
-      const left = next.at(-1);
-      const siblings = left !== undefined && left.begin % (2 * width) === 0 && left.end === node.begin;
-      const whole =
-        node.begin === (left?.begin ?? NaN) + width && (node.end - node.begin === width || node.end === leaves);
-      if (siblings && whole && left.end - left.begin === width && node.end - node.begin <= width) {
-        additions.push([left.i, node.i]);
-        next[next.length - 1] = { ...left, end: node.end };
-      } else next.push(node);
+/** nodes[to] <- nodes[to] + nodes[from] */
+export type Addition = readonly [to: number, from: number];
+
+/** The additions, in their order, that leave the sum of all leaves in nodes[0]; the nodes side by side are all of the leaves. */
+export function additionsOf(nodes: readonly Node[], leaves: number): readonly Addition[] {
+  const additions: Addition[] = [];
+  const pending: (Node & { readonly i: number })[] = [];
+  nodes.forEach((node, i) => {
+    pending.push({ ...node, i });
+    for (let [left, right] = pending.slice(-2); left && right; [left, right] = pending.slice(-2)) {
+      if (!areSiblings(left, right, leaves)) break;
+      additions.push([left.i, right.i]);
+      pending.splice(-2, 2, { ...left, end: right.end });
     }
-    level = next;
-  }
+  });
   return additions;
 }
