@@ -5,11 +5,12 @@ import type { DeviceStorage } from '../storage.ts';
 import type { Place } from './collectives.ts';
 import { located, type Located } from './data.ts';
 import { deviceRegion, regionOf } from './region.ts';
+import type { Transport } from './transport.ts';
 
 export interface Brought {
   readonly place: Place;
   /** Writes it to where it came from. */
-  putBack(): Promise<void>;
+  readonly putBack: () => Promise<void>;
 }
 
 /** Data as a transport on the host, or on a GPU, has it: bfloat16 on a GPU comes to the host as float32. */
@@ -18,20 +19,21 @@ export function carriedAs(data: Located, device: number | undefined): Located {
   return widened ? { ...data, element: 'float32', size: Float32Array.BYTES_PER_ELEMENT } : data;
 }
 
-/** `device`: the GPU of the transport, undefined for the host. */
-export async function bring(data: Located, device: number | undefined): Promise<Brought> {
-  if (data.device !== undefined && data.device.site !== device) return toHost(data.device, device);
-  if (data.device === undefined && device !== undefined) return toDevice(data, device);
-  return { place: { region: regionOf(data), stays: data.stays }, putBack: async () => {} };
+/** Where `to` can reach it. */
+export function bring(data: Located, to: Pick<Transport, 'device' | 'copies'>): Promise<Brought> {
+  if (data.device !== undefined && data.device.site !== to.device) return viaHost(data.device, to);
+  if (data.device === undefined && to.device !== undefined) return Promise.resolve(onDevice(data, to.device));
+  const stays = data.stays || to.copies === true;
+  return Promise.resolve({ place: { region: regionOf(data), stays }, putBack: () => Promise.resolve() });
 }
 
-async function toHost(storage: DeviceStorage, device: number | undefined): Promise<Brought> {
+async function viaHost(storage: DeviceStorage, to: Pick<Transport, 'device' | 'copies'>): Promise<Brought> {
   const array = await storage.read();
-  const { place, putBack } = await bring(located('a copy', array, true), device);
+  const { place, putBack } = await bring(located('a copy', array, true), to);
   return { place, putBack: async () => (await putBack(), storage.write(array)) };
 }
 
-async function toDevice({ bytes, length, size }: Located, gpu: number): Promise<Brought> {
+function onDevice({ bytes, length, size }: Located, gpu: number): Brought {
   const byteLength = length * size;
   const { memory: host, array } = allocated('uint16', Math.ceil(byteLength / Uint16Array.BYTES_PER_ELEMENT));
   const staged = new Uint8Array(array.buffer, 0, byteLength);
