@@ -9,7 +9,10 @@ export type Faults = (from: number, to: number, call: number) => number | null;
 export class MemoryGroup {
   readonly size: number;
   readonly faults: Faults;
-  readonly #boxes = new Map<string, { readonly promise: Promise<Uint8Array>; readonly deliver: (bytes: Uint8Array) => void }>();
+  readonly #boxes = new Map<
+    string,
+    { readonly promise: Promise<Uint8Array>; readonly deliver: (bytes: Uint8Array) => void }
+  >();
   #ended: CommunicatorError | undefined;
   readonly #ends: ((error: Error) => void)[] = [];
 

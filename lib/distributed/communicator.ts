@@ -163,8 +163,7 @@ export class Communicator {
         data: [part, whole],
         written: [1],
         request: { length: whole.length, element: whole.element },
-        run: (watch, [from, to]) =>
-          this.#collectives.allGather(watch, from as Place, to as Place),
+        run: (watch, [from, to]) => this.#collectives.allGather(watch, from as Place, to as Place),
       };
     });
   }
