@@ -88,17 +88,7 @@ export class Communicator {
 
   /** @internal */
   constructor(transport: Transport, options: CommunicatorOptions = {}) {
-    const { timeout = 60_000, onFailure = 'throw' } = options;
-    if (typeof timeout !== 'number' || !(timeout >= 1 && timeout < 2 ** 31))
-      throw rangeError(
-        'ERR_OPT_CONFIG_RANGE',
-        `Communicator expects timeout to be milliseconds in [1, 2^31), got ${describe(timeout)}`,
-      );
-    if (onFailure !== 'abort' && onFailure !== 'throw')
-      throw rangeError(
-        'ERR_OPT_CONFIG_RANGE',
-        `Communicator expects onFailure to be "abort" or "throw", got ${describe(onFailure)}`,
-      );
+    const { timeout, onFailure } = checkBehaviour('Communicator', options);
     ({ rank: this.rank, size: this.size, kind: this.kind } = transport);
     this.#transport = transport;
     this.#collectives = new Collectives(transport);
@@ -371,6 +361,22 @@ export class Communicator {
         `${who} expects a shard apart from the whole, or the part of rank ${this.rank} of it`,
       );
   }
+}
+
+/** Options with their defaults. */
+export function checkBehaviour(who: string, options: CommunicatorOptions): Required<CommunicatorOptions> {
+  const { timeout = 60_000, onFailure = 'throw' } = options;
+  if (typeof timeout !== 'number' || !(timeout >= 1 && timeout < 2 ** 31))
+    throw rangeError(
+      'ERR_OPT_CONFIG_RANGE',
+      `${who} expects timeout to be milliseconds in [1, 2^31), got ${describe(timeout)}`,
+    );
+  if (onFailure !== 'abort' && onFailure !== 'throw')
+    throw rangeError(
+      'ERR_OPT_CONFIG_RANGE',
+      `${who} expects onFailure to be "abort" or "throw", got ${describe(onFailure)}`,
+    );
+  return { timeout, onFailure };
 }
 
 const neutral = { element: 'float32', length: 0, root: 0, leaves: 0 } as const;
