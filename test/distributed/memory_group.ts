@@ -1,6 +1,6 @@
 // A transport of several ranks in one thread, for tests: what is sent arrives as a task of its own, late or never where a test says so.
-import { CommunicatorError } from '../lib/distributed/errors.ts';
-import { kHandshake, type Bytes, type Exchange, type Transport } from '../lib/distributed/transport.ts';
+import { CommunicatorError } from '../../lib/distributed/errors.ts';
+import { kHandshake, type Bytes, type Exchange, type Transport } from '../../lib/distributed/transport.ts';
 
 /** What happens to a message from one rank to another; milliseconds, or null where it is lost. */
 export type Faults = (from: number, to: number, call: number) => number | null;
