@@ -188,8 +188,60 @@ interface Cuda {
   mark(gpu: number, timed?: boolean): Mark;
 }
 
+/** What an engine between processes says of itself once it has started. */
+export interface EngineInfo {
+  readonly rank: number;
+  readonly size: number;
+  /** The file of the library. */
+  readonly library: string;
+  readonly version: string;
+}
+
+/**
+ * An engine between processes. Calls are made one after the other, on a thread of their own; memory is held until they have ended.
+ * Of a collective `bytes` is the part of a rank, of a broadcast all; `done` gets a meaningless number, or an error behind it.
+ */
+export interface Connection {
+  /** Before it has started rank and size are 0. */
+  describe(): EngineInfo;
+  /** Starts one of `collectives`, by its place there. Returns `arrived`, which says whose bytes of an exchange have come. */
+  run(
+    collective: number,
+    send: Memory,
+    sendOffset: number,
+    receive: Memory,
+    receiveOffset: number,
+    bytes: number,
+    root: number,
+    done: Done,
+  ): () => boolean[];
+  /** All calls fail with ERR_COMM_ABORTED and this reason; the engine ends the job (MPI, with the code) or lets go of it. */
+  abort(exitCode: number, reason: string): void;
+  /** The same, and tells nobody. */
+  leave(): void;
+  /** With all other ranks, after all calls before. */
+  close(done: Done): void;
+}
+
+interface Distributed {
+  readonly collectives: readonly string[];
+  /** `piece`: bytes of a message at most; `ring`: ranks from which on allGather passes parts on in place of sending all to all. */
+  openMpi(libraries: readonly string[], piece: number, ring: number, done: Done): Connection;
+  openNccl(
+    libraries: readonly string[],
+    id: Uint8Array,
+    rank: number,
+    size: number,
+    gpu: number,
+    done: Done,
+  ): Connection;
+  /** Throws where there is no NCCL. */
+  newNcclId(libraries: readonly string[]): { readonly id: Uint8Array; readonly version: string };
+}
+
 interface Addon {
   readonly cuda: Cuda;
+  readonly distributed: Distributed;
   readonly rules: readonly RuleInfo[];
   /** What the rule with this id computes. */
   trace(rule: number): Trace;

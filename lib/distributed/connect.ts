@@ -6,8 +6,8 @@ import { checkBehaviour, Communicator, type CommunicatorOptions } from './commun
 import { CommunicatorError } from './errors.ts';
 import { fileStore } from './file_store.ts';
 import { checkSize, launcherOf, type Launcher } from './launcher.ts';
-import { openMpi } from './mpi.ts';
-import { newNcclId, openNccl } from './nccl.ts';
+import { mpiTransport } from './mpi.ts';
+import { ncclTransport, newNcclId } from './nccl.ts';
 import { SelfTransport } from './self.ts';
 import { overCommunicator, share, type Store } from './store.ts';
 import { tcpStore } from './tcp_store.ts';
@@ -55,20 +55,17 @@ export async function connect(options: ConnectOptions = {}): Promise<Communicato
     checkSize(1, backend === 'auto' ? launcher : undefined, expectSize);
     return new Communicator(new SelfTransport(), rest);
   }
-  if (chosen === 'mpi') return overMpi(launcher, expectSize, rest);
-  return overNccl(launcher, expectSize, rest);
-}
-
-async function overMpi(launcher: Launcher | undefined, expectSize: number | undefined, options: CommunicatorOptions) {
-  const transport = await openMpi();
-  await checkWorld(transport, launcher?.mpi ? launcher : undefined, expectSize);
+  if (chosen === 'nccl') return overNccl(launcher, expectSize, rest);
   const onFailure = launcher?.mpi ? 'abort' : 'throw';
-  return new Communicator(transport, { onFailure, ...options });
+  return new Communicator(await openMpi(launcher, expectSize), { onFailure, ...rest });
 }
 
-async function checkWorld(transport: Transport, launcher: Launcher | undefined, expectSize: number | undefined) {
+/** The world of MPI, if it is as large as it should be. */
+async function openMpi(launcher: Launcher | undefined, expectSize: number | undefined): Promise<Transport> {
+  const transport = await mpiTransport();
   try {
-    checkSize(transport.size, launcher, expectSize);
+    checkSize(transport.size, launcher?.mpi ? launcher : undefined, expectSize);
+    return transport;
   } catch (error) {
     await transport.close(true);
     throw error;
@@ -77,21 +74,18 @@ async function checkWorld(transport: Transport, launcher: Launcher | undefined, 
 
 async function overNccl(launcher: Launcher | undefined, expectSize: number | undefined, options: ConnectOptions) {
   const { store = launcher?.mpi ? 'mpi' : 'tcp', timeout = kTimeout } = options;
-  const device = gpuOf('connect', options.device ?? localDevice()) ?? 0;
+  const gpu = gpuOf('connect', options.device ?? localDevice()) ?? 0;
+  const id = () => newNcclId().id;
   if (store === 'mpi') {
-    const mpi = await overMpi(launcher, expectSize, options);
-    const { rank, size } = mpi;
-    try {
-      const id = await share(overCommunicator(mpi), { rank, size, timeout }, newNcclId);
-      return new Communicator(await openNccl({ rank, size, device, id }), options);
-    } finally {
-      await mpi.close();
-    }
+    const side = await openMpi(launcher, expectSize);
+    const { rank, size } = side;
+    const found = await share(overCommunicator(new Communicator(side, options)), { rank, size, timeout }, id);
+    return new Communicator(await ncclTransport({ rank, size, gpu, id: found, side }), options);
   }
   const place = placeOf(launcher);
   checkSize(place.size, undefined, expectSize);
-  const id = await share(storeOf(store), { ...place, timeout }, newNcclId);
-  return new Communicator(await openNccl({ ...place, device, id }), options);
+  const found = await share(storeOf(store), { ...place, timeout }, id);
+  return new Communicator(await ncclTransport({ ...place, gpu, id: found }), options);
 }
 
 function placeOf(launcher: Launcher | undefined): { readonly rank: number; readonly size: number } {

@@ -1,34 +1,49 @@
-// Ranks that have a GPU each.
-import { CommunicatorError } from './errors.ts';
+// NCCL as a transport between GPUs, one a process.
+import { addon } from '../native.ts';
+import { ConnectionTransport, errorOf, opened } from './connection.ts';
 import type { Transport } from './transport.ts';
 
-/** A rank of NCCL's. */
-export interface NcclRank {
+/** A rank of a group of GPUs. */
+export interface NcclOptions {
   readonly rank: number;
   readonly size: number;
-  /** The index of its GPU. */
-  readonly device: number;
-  /** Of rank 0. */
+  /** From rank 0's `newNcclId`, the same on all ranks. */
   readonly id: Uint8Array;
+  /** Index of the GPU; no two ranks have the same one. */
+  readonly gpu: number;
+  /**
+   * Carries handshakes, tells the others of an abort, and is closed with it. Without it handshakes go through the GPUs, nobody
+   * knows who has not come, and a rank that waits for one that has aborted learns it from its own time-out.
+   */
+  readonly side?: Transport | undefined;
+  /** Its name or path; default: `KERAS_OPTIMIZERS_NCCL`, or libnccl.so.2. */
+  readonly library?: string | undefined;
 }
 
-/** Bytes of what the ranks know each other by. */
-export const kNcclId = 128;
+const librariesOf = (library = process.env.KERAS_OPTIMIZERS_NCCL): readonly string[] =>
+  library ? [library] : ['libnccl.so.2', 'libnccl.so'];
 
 /**
- * Makes what the ranks know each other by; rank 0 does, and the others get it. Needs libnccl.so.2, and no GPU.
+ * What rank 0 makes and tells all others, 128 bytes, and NCCL's version. Needs neither GPU nor driver.
  *
- * @throws CommunicatorError `ERR_COMM_UNAVAILABLE` where there is no such library
+ * @throws CommunicatorError `ERR_COMM_UNAVAILABLE`: there is no NCCL, or one before 2.14
  */
-export function newNcclId(): Uint8Array {
-  throw new CommunicatorError('ERR_COMM_UNAVAILABLE', 'this build has no NCCL');
+export function newNcclId(library?: string): { readonly id: Uint8Array; readonly version: string } {
+  try {
+    return addon.distributed.newNcclId(librariesOf(library));
+  } catch (error) {
+    throw errorOf(error);
+  }
 }
 
 /**
- * Joins the ranks that have the same id.
+ * All ranks together.
  *
- * @throws CommunicatorError `ERR_COMM_UNAVAILABLE`
+ * @throws CommunicatorError `ERR_COMM_UNAVAILABLE`: there is no NCCL, or it does not start (it says why); or `ERR_CUDA_...` where there
+ *   is no GPU
  */
-export function openNccl(_rank: NcclRank): Promise<Transport> {
-  return Promise.reject(new CommunicatorError('ERR_COMM_UNAVAILABLE', 'this build has no NCCL'));
+export async function ncclTransport({ rank, size, id, gpu, side, library }: NcclOptions): Promise<ConnectionTransport> {
+  const libraries = librariesOf(library);
+  const connection = await opened((done) => addon.distributed.openNccl(libraries, id, rank, size, gpu, done));
+  return new ConnectionTransport('nccl', connection, { device: gpu, side });
 }

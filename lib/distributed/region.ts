@@ -88,11 +88,9 @@ class DeviceRegion implements Region {
 
 /** Where data lies. */
 export function regionOf({ bytes, device, length, size, memory }: Located): Region {
-  if (device !== undefined) return deviceRegion(device.memory, length * size);
+  if (device !== undefined) return new DeviceRegion(device.memory, 0, length * size);
   return new HostRegion(bytes, length * size, memory);
 }
-
-export const deviceRegion = (memory: Memory, byteLength: number): Region => new DeviceRegion(memory, 0, byteLength);
 
 const kKept = 8; // blocks
 

@@ -16,7 +16,7 @@ export interface DeviceBytes {
   readonly byteLength: number;
 }
 
-/** What is moved: on a GPU where the transport says that it is that one's, else on the host. */
+/** What is moved: on the host, or on the GPU that the transport says is its own. */
 export type Bytes = Uint8Array | DeviceBytes;
 
 /** The backends by name. */
@@ -34,7 +34,7 @@ export interface Transport {
   readonly rank: number;
   readonly size: number;
   readonly kind: Kind;
-  /** The index of the GPU whose memory it moves; of the host's if there is none. */
+  /** The index of the GPU whose memory it moves, beside that of the host; undefined if there is none. */
   readonly device?: number | undefined;
   /** Whether it copies what it is given, on the event loop, so that memory of the caller's may go away at any time. */
   readonly copies?: boolean;

@@ -123,6 +123,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("mergeRows", Napi::Function::New(env, mergeRows));
   exports.Set("putRows", Napi::Function::New(env, [](const Napi::CallbackInfo& info) { putRows(info); }));
   exports.Set("cuda", cudaFace(env));
+  exports.Set("distributed", distributedFace(env));
   defineFaults(exports);
   return exports;
 }
