@@ -104,7 +104,7 @@ describe('distributed: local groups', () => {
       const error = (await rejection(() => comm.allReduce(new Float32Array(10)))) as CodedError;
       assert.equal(error.code, 'ERR_COMM_PEER_LOST', String(error));
       assert.match(error.message, message);
-      assert.deepInclude(error, { op: 'allReduce', sequence: 2, suspects: [1] });
+      assert.deepInclude(error as object, { op: 'allReduce', sequence: 2, suspects: [1] });
       assert.equal((await rejection(() => comm.barrier()))?.code, 'ERR_COMM_ABORTED');
       await comm.close();
     });

@@ -33,7 +33,9 @@ export interface Failure {
  * - `ERR_COMM_CLOSED` the communicator has been closed
  */
 export class CommunicatorError extends Error {
+  /** `CommunicatorError`. */
   override readonly name = 'CommunicatorError';
+  /** What has happened. */
   readonly code: CommunicatorErrorCode;
   /** Of the rank that throws; undefined before it is known. */
   readonly rank: number | undefined;
