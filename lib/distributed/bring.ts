@@ -1,51 +1,31 @@
 // Data where the transport can reach it: where it is, or in a copy that is written back.
-import { allocated } from '../arrays.ts';
-import { addon, type Memory } from '../native.ts';
 import type { DeviceStorage } from '../storage.ts';
 import type { Place } from './collectives.ts';
 import { located, type Located } from './data.ts';
-import { deviceRegion, regionOf } from './region.ts';
+import { regionOf } from './region.ts';
+import type { Transport } from './transport.ts';
 
 export interface Brought {
   readonly place: Place;
   /** Writes it to where it came from. */
-  putBack(): Promise<void>;
+  readonly putBack: () => Promise<void>;
 }
 
-/** Data as a transport on the host, or on a GPU, has it: bfloat16 on a GPU comes to the host as float32. */
+/** Data as a transport has it that reaches the host, and a GPU if one is given: other bfloat16 comes to the host as float32. */
 export function carriedAs(data: Located, device: number | undefined): Located {
   const widened = data.device !== undefined && data.device.site !== device && data.element === 'bfloat16';
   return widened ? { ...data, element: 'float32', size: Float32Array.BYTES_PER_ELEMENT } : data;
 }
 
-/** `device`: the GPU of the transport, undefined for the host. */
-export async function bring(data: Located, device: number | undefined): Promise<Brought> {
-  if (data.device !== undefined && data.device.site !== device) return toHost(data.device, device);
-  if (data.device === undefined && device !== undefined) return toDevice(data, device);
-  return { place: { region: regionOf(data), stays: data.stays }, putBack: async () => {} };
+/** Where `to` can reach it: on the host, or on its GPU. */
+export async function bring(data: Located, to: Pick<Transport, 'device' | 'copies'>): Promise<Brought> {
+  if (data.device !== undefined && data.device.site !== to.device) return onHost(data.device, to);
+  const stays = data.stays || to.copies === true;
+  return { place: { region: regionOf(data), stays }, putBack: () => Promise.resolve() };
 }
 
-async function toHost(storage: DeviceStorage, device: number | undefined): Promise<Brought> {
+async function onHost(storage: DeviceStorage, to: Pick<Transport, 'device' | 'copies'>): Promise<Brought> {
   const array = await storage.read();
-  const { place, putBack } = await bring(located('a copy', array, true), device);
-  return { place, putBack: async () => (await putBack(), storage.write(array)) };
+  const { place } = await bring(located('a copy', array, true), to);
+  return { place, putBack: () => Promise.resolve(storage.write(array)) };
 }
-
-async function toDevice({ bytes, length, size }: Located, gpu: number): Promise<Brought> {
-  const byteLength = length * size;
-  const { memory: host, array } = allocated('uint16', Math.ceil(byteLength / Uint16Array.BYTES_PER_ELEMENT));
-  const staged = new Uint8Array(array.buffer, 0, byteLength);
-  staged.set(bytes);
-  const memory = new addon.Memory(array.byteLength, 0, gpu);
-  if (array.length > 0) addon.cuda.write(memory, array);
-  const putBack = async () => {
-    if (array.length > 0) await read(memory, host);
-    bytes.set(staged);
-  };
-  return { place: { region: deviceRegion(memory, byteLength), stays: true }, putBack };
-}
-
-const read = (from: Memory, to: Memory) =>
-  new Promise<void>((resolve, reject) => {
-    addon.cuda.read(from, to, (_, error) => (error === undefined ? resolve() : reject(error)));
-  });

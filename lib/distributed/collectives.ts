@@ -1,7 +1,7 @@
 // How collectives are made of what a transport can do. Sums are all-to-all of shards, added in the order of the tree, whatever the
 // engine would do; all piece by piece, so that a rank needs little memory besides, and adds up one piece while the next one is moved.
 import type { Dtype } from '../native.ts';
-import { Scratch, type Lease, type Region } from './region.ts';
+import { numbersOf, Scratch, type Lease, type Region } from './region.ts';
 import type { Sharing } from './sharing.ts';
 import { sizes } from '../storage.ts';
 import { Adder } from './sums.ts';
@@ -40,12 +40,16 @@ export class Collectives {
     const [{ region: whole }] = subtrees as readonly [Place];
     if (sharing.additions.length === 0) return;
     let finish = async () => {};
-    for (let at = 0, count = 0; at < whole.byteLength; at += count) {
+    for (let at = 0, count; at < whole.byteLength; at += count) {
       const rest = whole.byteLength - at;
       const part = rest <= kSmall ? 0 : this.#partOf(Math.min(rest, kPiece));
       count = part === 0 ? rest : part * this.#transport.size;
-      const lease = this.#scratch.lease();
       const pieces = subtrees.map(({ region, stays }) => ({ region: region.part(at, count), stays }));
+      if (part > 0 && sharing.subtrees === 1 && this.#transport.sum !== undefined) {
+        await watch.until(this.#sumInPlace(pieces[0] as Place, part, dtype, sharing));
+        continue;
+      }
+      const lease = this.#scratch.lease();
       const scattered = this.#scatter(lease, pieces, part, sharing);
       await finish();
       finish = async () => {
@@ -66,7 +70,7 @@ export class Collectives {
     sharing: Sharing,
   ): Promise<void> {
     let finish = async () => {};
-    for (let at = 0, count = 0; at < shard.byteLength; at += count) {
+    for (let at = 0, count; at < shard.byteLength; at += count) {
       count = Math.min(shard.byteLength - at, this.#partOf(kPiece));
       const [to, begin, lease] = [shard.part(at, count), at, this.#scratch.lease()];
       const pieces = subtrees.map((place) => this.#slices(lease, place, shard.byteLength, begin, to.byteLength));
@@ -85,7 +89,7 @@ export class Collectives {
     const { size } = this.#transport;
     const { byteLength } = shard.region;
     if (shard.stays && full.stays) return watch.until(this.#transport.allGather(shard.region.bytes, full.region.bytes));
-    for (let at = 0, count = 0; at < byteLength; at += count) {
+    for (let at = 0, count; at < byteLength; at += count) {
       count = Math.min(byteLength - at, this.#partOf(kPiece));
       const lease = this.#scratch.lease();
       const [sent, received] = [lease.take(shard.region, count), lease.take(full.region, count * size)];
@@ -99,7 +103,7 @@ export class Collectives {
 
   async broadcast(watch: Watch, { region, stays }: Place, root: number): Promise<void> {
     if (stays) return watch.until(this.#transport.broadcast(region.bytes, root));
-    for (let at = 0, count = 0; at < region.byteLength; at += count) {
+    for (let at = 0, count; at < region.byteLength; at += count) {
       count = Math.min(region.byteLength - at, kPiece);
       const lease = this.#scratch.lease();
       const staged = lease.take(region, count);
@@ -120,6 +124,14 @@ export class Collectives {
   #partOf(bytes: number): number {
     const line = kAligned * this.#transport.size;
     return kAligned * Math.floor(bytes / line);
+  }
+
+  async #sumInPlace({ region }: Place, part: number, dtype: Dtype, { additions }: Sharing): Promise<void> {
+    const add = (parts: readonly Uint8Array[]) => {
+      const summands = parts.map((bytes) => numbersOf(bytes, dtype));
+      return this.#adder.add(dtype, (parts[0]?.length ?? 0) / sizes[dtype], summands, additions);
+    };
+    await this.#transport.sum?.(region.bytes as Uint8Array, part, add);
   }
 
   /** Sends the shards of a piece to their ranks; all of it to all ranks if `part` is 0. */

@@ -3,7 +3,7 @@ import { dtypes } from '../native.ts';
 import { describe, rangeError, typeError } from '../errors.ts';
 import { Variable } from '../variable.ts';
 import { bring, carriedAs, type Brought } from './bring.ts';
-import { Collectives } from './collectives.ts';
+import { Collectives, type Place } from './collectives.ts';
 import { located, type Data, type Located } from './data.ts';
 import { CommunicatorError } from './errors.ts';
 import { afterwards, failureOf, mismatchError, timeOut, type About } from './failures.ts';
@@ -45,7 +45,7 @@ interface Prepared {
   readonly data: readonly Located[];
   readonly request: Partial<Request>;
   /** The data as the transport has it, in the same order. */
-  run(watch: Watch, places: readonly Brought['place'][]): Promise<void>;
+  readonly run: (watch: Watch, places: readonly Place[]) => Promise<void>;
   /** Which of the data are written. */
   readonly written: readonly number[];
 }
@@ -55,7 +55,7 @@ interface Refused {
   readonly error: unknown;
 }
 
-const nothing: Prepared = { data: [], request: {}, run: async () => {}, written: [] };
+const nothing: Prepared = { data: [], request: {}, run: () => Promise.resolve(), written: [] };
 const kTemporaryFailure = 75; // EX_TEMPFAIL of sysexits.h
 
 /**
@@ -88,17 +88,7 @@ export class Communicator {
 
   /** @internal */
   constructor(transport: Transport, options: CommunicatorOptions = {}) {
-    const { timeout = 60_000, onFailure = 'throw' } = options;
-    if (typeof timeout !== 'number' || !(timeout >= 1 && timeout < 2 ** 31))
-      throw rangeError(
-        'ERR_OPT_CONFIG_RANGE',
-        `Communicator expects timeout to be milliseconds in [1, 2^31), got ${describe(timeout)}`,
-      );
-    if (onFailure !== 'abort' && onFailure !== 'throw')
-      throw rangeError(
-        'ERR_OPT_CONFIG_RANGE',
-        `Communicator expects onFailure to be "abort" or "throw", got ${describe(onFailure)}`,
-      );
+    const { timeout, onFailure } = checkBehaviour('Communicator', options);
     ({ rank: this.rank, size: this.size, kind: this.kind } = transport);
     this.#transport = transport;
     this.#collectives = new Collectives(transport);
@@ -144,7 +134,7 @@ export class Communicator {
         written: [0],
         request: { length: list[0].length, element: dtype, leaves: sharing.leaves },
         run: (watch, [to, ...places]) =>
-          this.#collectives.reduceScatter(watch, places, (to as Brought['place']).region, dtype, sharing),
+          this.#collectives.reduceScatter(watch, places, (to as Place).region, dtype, sharing),
       };
     });
   }
@@ -163,8 +153,7 @@ export class Communicator {
         data: [part, whole],
         written: [1],
         request: { length: whole.length, element: whole.element },
-        run: (watch, [from, to]) =>
-          this.#collectives.allGather(watch, from as Brought['place'], to as Brought['place']),
+        run: (watch, [from, to]) => this.#collectives.allGather(watch, from as Place, to as Place),
       };
     });
   }
@@ -187,7 +176,7 @@ export class Communicator {
         data: [found],
         written: this.rank === root ? [] : [0],
         request: { length: found.length, element: found.element, root },
-        run: (watch, [place]) => this.#collectives.broadcast(watch, place as Brought['place'], root),
+        run: (watch, [place]) => this.#collectives.broadcast(watch, place as Place, root),
       };
     });
   }
@@ -309,9 +298,8 @@ export class Communicator {
   }
 
   async #move(watch: Watch, { data, written, run }: Prepared): Promise<void> {
-    const { device } = this.#transport;
     const brought: Brought[] = [];
-    for (const one of data) brought.push(await watch.until(bring(one, device)));
+    for (const one of data) brought.push(await watch.until(bring(one, this.#transport)));
     await run(
       watch,
       brought.map(({ place }) => place),
@@ -373,6 +361,22 @@ export class Communicator {
         `${who} expects a shard apart from the whole, or the part of rank ${this.rank} of it`,
       );
   }
+}
+
+/** Options with their defaults. */
+export function checkBehaviour(who: string, options: CommunicatorOptions): Required<CommunicatorOptions> {
+  const { timeout = 60_000, onFailure = 'throw' } = options;
+  if (typeof timeout !== 'number' || !(timeout >= 1 && timeout < 2 ** 31))
+    throw rangeError(
+      'ERR_OPT_CONFIG_RANGE',
+      `${who} expects timeout to be milliseconds in [1, 2^31), got ${describe(timeout)}`,
+    );
+  if (onFailure !== 'abort' && onFailure !== 'throw')
+    throw rangeError(
+      'ERR_OPT_CONFIG_RANGE',
+      `${who} expects onFailure to be "abort" or "throw", got ${describe(onFailure)}`,
+    );
+  return { timeout, onFailure };
 }
 
 const neutral = { element: 'float32', length: 0, root: 0, leaves: 0 } as const;

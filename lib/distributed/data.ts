@@ -72,7 +72,7 @@ export function located(who: string, data: unknown, written: boolean): Located {
       `${who} expects a variable with memory, "${data.path}" is a number of an optimizer`,
     );
   const found = inArray(who, storage.raw(), written);
-  return { ...found, element: storage.dtype as Element, variable: data };
+  return { ...found, element: storage.dtype, variable: data };
 }
 
 function onDevice(device: DeviceStorage): Located {

@@ -1,5 +1,5 @@
 // A stretch of memory, of the host's or of a GPU, and the same few things done to both.
-import { allocated, arrays } from '../arrays.ts';
+import { allocated, arrays, type FloatArray } from '../arrays.ts';
 import { stateError } from '../errors.ts';
 import { addon, type Dtype, type Memory } from '../native.ts';
 import type { Located } from './data.ts';
@@ -44,9 +44,13 @@ class HostRegion implements Region {
   }
 
   summand(dtype: Dtype): Summand {
-    const { buffer, byteOffset, length } = this.bytes;
-    return new arrays[dtype](buffer as ArrayBuffer, byteOffset, length / arrays[dtype].BYTES_PER_ELEMENT);
+    return numbersOf(this.bytes, dtype);
   }
+}
+
+/** Bytes as numbers. */
+export function numbersOf({ buffer, byteOffset, length }: Uint8Array, dtype: Dtype): FloatArray {
+  return new arrays[dtype](buffer as ArrayBuffer, byteOffset, length / arrays[dtype].BYTES_PER_ELEMENT);
 }
 
 class DeviceRegion implements Region {
@@ -84,11 +88,9 @@ class DeviceRegion implements Region {
 
 /** Where data lies. */
 export function regionOf({ bytes, device, length, size, memory }: Located): Region {
-  if (device !== undefined) return deviceRegion(device.memory, length * size);
+  if (device !== undefined) return new DeviceRegion(device.memory, 0, length * size);
   return new HostRegion(bytes, length * size, memory);
 }
-
-export const deviceRegion = (memory: Memory, byteLength: number): Region => new DeviceRegion(memory, 0, byteLength);
 
 const kKept = 8; // blocks
 

@@ -6,6 +6,7 @@ export class SelfTransport implements Transport {
   readonly rank = 0;
   readonly size = 1;
   readonly kind = 'self';
+  readonly copies = true;
   readonly endsJob = false;
   #over = false;
 
@@ -28,13 +29,14 @@ export class SelfTransport implements Transport {
     this.#over = true;
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#over = true;
+    return Promise.resolve();
   }
 
-  async #copy(from: Bytes, to: Bytes): Promise<Uint8Array> {
-    if (this.#over) throw new CommunicatorError('ERR_COMM_ABORTED', 'it has been ended');
+  #copy(from: Bytes, to: Bytes): Promise<Uint8Array> {
+    if (this.#over) return Promise.reject(new CommunicatorError('ERR_COMM_ABORTED', 'it has been ended'));
     (to as Uint8Array).set(from as Uint8Array);
-    return to as Uint8Array;
+    return Promise.resolve(to as Uint8Array);
   }
 }

@@ -16,7 +16,7 @@ export interface DeviceBytes {
   readonly byteLength: number;
 }
 
-/** What is moved: on a GPU where the transport says that it is that one's, else on the host. */
+/** What is moved: on the host, or on the GPU that the transport says is its own. */
 export type Bytes = Uint8Array | DeviceBytes;
 
 /** The backends by name. */
@@ -34,8 +34,10 @@ export interface Transport {
   readonly rank: number;
   readonly size: number;
   readonly kind: Kind;
-  /** The index of the GPU whose memory it moves; of the host's if there is none. */
+  /** The index of the GPU whose memory it moves, beside that of the host; undefined if there is none. */
   readonly device?: number | undefined;
+  /** Whether it copies what it is given, on the event loop, so that memory of the caller's may go away at any time. */
+  readonly copies?: boolean;
   /** Whether `abort` ends the processes of the job, and not just what is between them. */
   readonly endsJob: boolean;
   /** Sends kHandshake bytes, which are copied at the call, to every rank, point to point. */
@@ -44,6 +46,11 @@ export interface Transport {
   allToAll(send: Bytes, receive: Bytes, partBytes: number): Promise<void>;
   /** `receive` is size x `send`, in the order of ranks; `send` may be the own part of it, in place. */
   allGather(send: Bytes, receive: Bytes): Promise<void>;
+  /**
+   * Where ranks see each other's memory, both parts of a sum in one: `add` leaves the sum of what it gets, part r of every rank's
+   * `data` on rank r, in the first; all of these sums come to all ranks' `data`.
+   */
+  sum?(data: Uint8Array, partBytes: number, add: (parts: readonly Uint8Array[]) => Promise<void>): Promise<void>;
   /** Of `root` to all others. */
   broadcast(bytes: Bytes, root: number): Promise<void>;
   /**

@@ -1,6 +1,6 @@
 // A transport of several ranks in one thread, for tests: what is sent arrives as a task of its own, late or never where a test says so.
-import { CommunicatorError } from '../lib/distributed/errors.ts';
-import { kHandshake, type Bytes, type Exchange, type Transport } from '../lib/distributed/transport.ts';
+import { CommunicatorError } from '../../lib/distributed/errors.ts';
+import { kHandshake, type Bytes, type Exchange, type Transport } from '../../lib/distributed/transport.ts';
 
 /** What happens to a message from one rank to another; milliseconds, or null where it is lost. */
 export type Faults = (from: number, to: number, call: number) => number | null;
@@ -9,7 +9,10 @@ export type Faults = (from: number, to: number, call: number) => number | null;
 export class MemoryGroup {
   readonly size: number;
   readonly faults: Faults;
-  readonly #boxes = new Map<string, { readonly promise: Promise<Uint8Array>; deliver(bytes: Uint8Array): void }>();
+  readonly #boxes = new Map<
+    string,
+    { readonly promise: Promise<Uint8Array>; readonly deliver: (bytes: Uint8Array) => void }
+  >();
   #ended: CommunicatorError | undefined;
   readonly #ends: ((error: Error) => void)[] = [];
 
