@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -25,6 +26,11 @@ using Round = std::vector<Transfer>;
 
 // MPI can be started once a process, and what begins then may arrive as long as the process lives.
 std::atomic<bool> taken{false};
+
+// What UCX, which an MPI may be built on, must not do in a process of several threads: rewrite the code of mmap and brk while others
+// run it, which crashes or hangs it now and then; and take SIGSEGV, by which V8 finds the bounds of WebAssembly's memory. Without
+// the first it registers memory with a network anew for every message. Whoever sets the variables decides.
+constexpr const char* kSettings[][2] = {{"UCX_MEM_EVENTS", "n"}, {"UCX_ERROR_SIGNALS", "SIGILL,SIGBUS,SIGFPE"}};
 
 class Mpi : public Engine, public std::enable_shared_from_this<Mpi> {
  public:
@@ -150,6 +156,7 @@ class Mpi : public Engine, public std::enable_shared_from_this<Mpi> {
 std::shared_ptr<Engine> newMpi(const std::vector<std::string>& libraries, MpiTuning tuning) {
   if (taken.exchange(true))
     throw Error("ERR_COMM_UNAVAILABLE", "MPI can be started once a process, and never again: it has been started here before");
+  for (const auto& [name, value] : kSettings) setenv(name, value, 0);
   return std::make_shared<Mpi>(libraries, tuning);
 }
 

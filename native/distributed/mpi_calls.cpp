@@ -112,8 +112,7 @@ class CallsOf : public MpiCalls {
     std::string text(kMaxText, '\0');
     int length = 0;
     text_(status, text.data(), &length);
-    text.resize(size_t(length));
-    throw Error("ERR_COMM_PEER_LOST", std::string(name) + " failed: " + text);
+    throw Error("ERR_COMM_PEER_LOST", std::string(name) + " failed: " + text.c_str());
   }
 
   const Family family_;
@@ -137,15 +136,16 @@ class CallsOf : public MpiCalls {
   int (*testSome_)(int, Handle*, int*, int*, void*);
 };
 
-// The first line of what a library says of itself.
+// The beginning of what a library says of itself: "Open MPI v4.1.4, package: ...", "MPICH Version:      4.0.2" and more lines.
 std::string versionOf(const Library& library) {
   int (*get)(char*, int*) = nullptr;
   library.get(get, "MPI_Get_library_version");
   std::string text(kMaxText, '\0');
   int length = 0;
   get(text.data(), &length);
-  text.resize(size_t(length));
-  return text.substr(0, text.find_first_of("\n\t"));
+  text.resize(text.find_first_of(std::string(",\n") + '\0'));
+  if (const size_t tab = text.find('\t'); tab != std::string::npos) text.replace(tab, 1, " ");
+  return text;
 }
 
 }  // namespace
