@@ -10,7 +10,7 @@ import { Rendezvous } from './rendezvous.ts';
 
 export type { LocalHandle };
 
-const kWindow = 4 << 20; // bytes
+const kWindow = 2 << 20; // bytes
 const kMostRanks = 1024;
 
 /**
