@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'build/', 'build-*/', 'coverage/', 'gpu-bundle/', '**/*.mjs'] },
+  { ignores: ['dist/', 'build/', 'build-*/', 'coverage/', 'docs-api/', 'gpu-bundle/', '**/*.mjs'] },
   js.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {

@@ -2,7 +2,7 @@
 import { doneAs, driverNamed, hostOf, type Trial } from './drivers.ts';
 import type { Task } from './host.ts';
 import type { Peers } from './peer.ts';
-import { ruleNamed } from './rules.ts';
+import { ruleNamed } from '../lib/bench/rules.ts';
 import { taskOf } from './task.ts';
 import { variantNamed } from './variants.ts';
 import type { Shape } from './work.ts';

@@ -2,7 +2,7 @@
 import { check, Difference } from './check.ts';
 import { fits, type Trial } from './drivers.ts';
 import { Peers } from './peer.ts';
-import { ruleNames } from './rules.ts';
+import { ruleNames } from '../lib/bench/rules.ts';
 import { variants } from './variants.ts';
 
 const kRule = Math.max(...ruleNames.map((name) => name.length)); // characters

@@ -1,6 +1,6 @@
 // Every driver: what does a step, or moves as much memory. A driver is a host, which is a process, and perhaps a mode of it.
 import { adapter, arrays, javascript, keras, optax, tensorflowJs, torch, type Likeness } from './likeness.ts';
-import { ruleNamed } from './rules.ts';
+import { ruleNamed } from '../lib/bench/rules.ts';
 import { denseVariants, variantNamed } from './variants.ts';
 
 export interface Trial {

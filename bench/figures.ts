@@ -1,5 +1,5 @@
 // Numbers that follow from two or three drivers of the same rounds.
-import { summary, type Samples, type Summary } from './measure.ts';
+import { summary, type Samples, type Summary } from '../lib/bench/measure.ts';
 import { variantNamed } from './variants.ts';
 import type { Trial } from './drivers.ts';
 

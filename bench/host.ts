@@ -54,15 +54,6 @@ export interface Instance {
 /** What a file of bench/hosts exports; `mode` is what follows the colon in a driver's name. */
 export type Make = (task: Task, mode: string) => Instance | Promise<Instance>;
 
-/** A run whose repetition is one call of `step`. */
-export const timed =
-  (step: () => void): Instance['run'] =>
-  (repetitions) => {
-    const start = performance.now();
-    for (let i = 0; i < repetitions; i++) step();
-    return (performance.now() - start) / 1000;
-  };
-
 const kFiles: Readonly<Record<string, string>> = { memcpy: 'traffic', read: 'traffic' };
 const instances = new Map<string, Instance>();
 

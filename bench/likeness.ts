@@ -1,5 +1,5 @@
 // How like ours the peers are: the rules and variants that they have, and how far their values may be from ours.
-import { ruleNames } from './rules.ts';
+import { ruleNames } from '../lib/bench/rules.ts';
 
 export interface Likeness {
   /** The rules that it has, each with the rule it does instead where it has only a similar one. Absent: all, themselves. */

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { circumstances, headOf } from './circumstances.ts';
 import type { Task } from './host.ts';
 import { variableOf } from './inputs.ts';
-import { inRounds, summary, type Lane } from './measure.ts';
+import { inRounds, summary, type Lane } from '../lib/bench/measure.ts';
 import { Peers } from './peer.ts';
 
 const names = ['ours', 'torch:muon', 'torch:newton_schulz'] as const;

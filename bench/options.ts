@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 
 import { drivers, hostOf, type Trial } from './drivers.ts';
 import { plans, trialsOf, type Grid, type Plan, type PlanName } from './plans.ts';
-import { ruleNames } from './rules.ts';
+import { ruleNames } from '../lib/bench/rules.ts';
 import { variants } from './variants.ts';
 import { shapesOf, workForms } from './work.ts';
 

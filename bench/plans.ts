@@ -1,6 +1,6 @@
 // What is measured when no words say it.
 import type { Driver, Trial } from './drivers.ts';
-import { ruleNames } from './rules.ts';
+import { ruleNames } from '../lib/bench/rules.ts';
 import { denseVariants } from './variants.ts';
 
 /** Every combination is a trial. */

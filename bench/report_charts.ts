@@ -1,7 +1,7 @@
 // The charts of a result: time and ratio over the size of one tensor, and bars of what others take beside ours.
 import { barChart, type Group } from '../charts/bars.ts';
-import { lineChart, type Point, type Series } from '../charts/lines.ts';
-import type { Color } from '../charts/svg.ts';
+import { lineChart, type Point, type Series } from '../lib/charts/lines.ts';
+import type { Color } from '../lib/charts/svg.ts';
 import { byRule, type Trial } from './report_trials.ts';
 import type { Result } from './run.ts';
 import { nameOf, short, sizeName, threadsName } from './table.ts';

@@ -1,7 +1,7 @@
 // What the process of a driver is told.
 import { doneAs, type Trial } from './drivers.ts';
 import type { Task } from './host.ts';
-import { ruleNamed } from './rules.ts';
+import { ruleNamed } from '../lib/bench/rules.ts';
 import { passesOf, variantNamed } from './variants.ts';
 import type { Shape } from './work.ts';
 

@@ -1,6 +1,8 @@
 // What is stepped: one tensor, the tensors of known networks, or many small ones.
+import { countOf } from '../lib/bench/count.ts';
+import type { Shape } from '../lib/bench/loops/loop.ts';
 
-export type Shape = readonly number[];
+export type { Shape };
 
 export const elementsOf = (shape: Shape): number => shape.reduce((product, side) => product * side, 1);
 export const totalOf = (shapes: readonly Shape[]): number => shapes.reduce((sum, shape) => sum + elementsOf(shape), 0);
@@ -58,12 +60,6 @@ const networks: Readonly<Record<string, () => Shape[]>> = { resnet50, gpt2, embe
 
 /** Any of them, for the command line's help. */
 export const workForms = `${Object.keys(networks).join(' ')}, a number of elements such as 256K, 1000x1K for 1000 tensors, or layered:4M for 15 of many sizes`;
-
-/** The number that `4M` stands for; NaN if it stands for none. */
-function countOf(word: string): number {
-  const [, digits, unit = ''] = /^([1-9]\d{0,8})([KM]?)$/i.exec(word) ?? [];
-  return Number(digits) * ({ K: 2 ** 10, M: 2 ** 20 }[unit.toUpperCase()] ?? 1);
-}
 
 /** The shapes that a word stands for; undefined if it stands for none. */
 export function shapesOf(word: string): Shape[] | undefined {

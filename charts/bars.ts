@@ -1,6 +1,6 @@
 // Bar charts as SVG: groups one below the other, their bars on a logarithmic axis, from 1 to the right or
 // to the left.
-import { frame, kHead, kLine, kMargin, kWidth, rule, text, type Color, type Head } from './svg.ts';
+import { frame, kHead, kLine, kMargin, kWidth, rule, text, type Color, type Head } from '../lib/charts/svg.ts';
 
 export interface Bar {
   readonly label: string;

@@ -1,6 +1,6 @@
 // The charts: of one training, and of several over each other.
-import { lineChart, type Panel, type Point, type Series } from '../charts/lines.ts';
-import { colors } from '../charts/svg.ts';
+import { lineChart, type Panel, type Point, type Series } from '../lib/charts/lines.ts';
+import { colors } from '../lib/charts/svg.ts';
 import type { History } from './history.ts';
 
 /** The text of an SVG file: losses, accuracies and rate of one training. */

@@ -1,5 +1,5 @@
 // What happened at every step and after every epoch.
-import type { Point } from '../charts/lines.ts';
+import type { Point } from '../lib/charts/lines.ts';
 import type { Score } from './network.ts';
 
 interface Epoch {

@@ -6,6 +6,7 @@ import { describe, isClass, rangeError, stateError, typeError } from './errors.t
 export interface Field<V, R extends boolean = boolean> {
   /** Whether it must be given. */
   readonly required: R;
+  /** What it is when it is not given. */
   readonly default: V;
   /** What the error message says it expects: "a number in [0, 1]". */
   readonly expects: string;
@@ -30,9 +31,11 @@ export interface Field<V, R extends boolean = boolean> {
 export type Fields = Readonly<Record<string, Field<any>>>;
 /** What an instance has of them. */
 export type Values<F extends Fields> = { readonly [K in keyof F]: F[K] extends Field<infer V> ? V : never };
-type RequiredKeys<F extends Fields> = { [K in keyof F]: F[K]['required'] extends true ? K : never }[keyof F];
-type AliasesOf<F extends Fields> = {
-  [K in keyof F]: F[K] extends { readonly aliases: readonly (infer A extends string)[] } ? A : never;
+/** Those that must be given. */
+export type RequiredKeys<F extends Fields> = { [K in keyof F]: F[K]['required'] extends true ? K : never }[keyof F];
+/** Other names they are accepted under. */
+export type AliasesOf<F extends Fields> = {
+  [K in keyof F]: F[K] extends Readonly<Record<'aliases', readonly (infer A extends string)[]>> ? A : never;
 }[keyof F];
 /** What its constructor takes. */
 export type Options<F extends Fields> = { readonly [K in RequiredKeys<F>]: Values<F>[K] } & {
@@ -55,30 +58,39 @@ function numeric(value: number | undefined, expects: string, allows: (x: number)
     allows: (x) => Number.isFinite(x) && allows(x),
   };
 }
-type Numeric<D> = Field<number, D extends number ? false : true>;
+/** One that is a number; required without a default. */
+export type Numeric<D> = Field<number, D extends number ? false : true>;
 const any = (): boolean => true;
+/** A finite number. */
 export const finite = <D extends number | undefined = undefined>(value?: D): Numeric<D> =>
   numeric(value, 'a finite number', any) as Numeric<D>;
+/** A number in [0, 1]. */
 export const fraction = (value: number) =>
   numeric(value, 'a number in [0, 1]', (x) => x >= 0 && x <= 1) as Numeric<number>;
+/** A number in (0, 1]. */
 export const positiveFraction = (value: number) =>
   numeric(value, 'a number in (0, 1]', (x) => x > 0 && x <= 1) as Numeric<number>;
+/** A number >= 0. */
 export const nonNegative = (value: number) => numeric(value, 'a number >= 0', (x) => x >= 0) as Numeric<number>;
+/** A number > 0. */
 export const positive = <D extends number | undefined = undefined>(value?: D): Numeric<D> =>
   numeric(value, 'a number > 0', (x) => x > 0) as Numeric<D>;
 
 /** A field that counts something: steps, updates. */
 export const counting = <F extends { readonly counts?: boolean }>(field: F): F => ({ ...field, counts: true });
+/** A whole number >= 0. */
 export const whole = (value: number) =>
   counting(numeric(value, 'a whole number >= 0', (x) => Number.isSafeInteger(x) && x >= 0)) as Numeric<number>;
 
 const plainly = { required: false, allows: any } as const;
+/** True or false. */
 export const flag = (value: boolean): Field<boolean, false> => ({
   ...plainly,
   default: value,
   expects: 'true or false',
   is: (x) => typeof x === 'boolean',
 });
+/** A string. */
 export const text = (value: string): Field<string, false> => ({
   ...plainly,
   default: value,
@@ -94,6 +106,9 @@ export const oneOf = <const N extends string>(names: readonly N[]): Field<N, fal
   is: (x) => typeof x === 'string',
   allows: (x) => names.includes(x),
 });
+
+/** A field that is left out of the config while it has its default. */
+export const extension = <V>(field: Field<V, false>): Field<V, false> => ({ ...field, extension: true });
 
 /** A field that may also be null, which is its default. */
 export const nullable = <V>(field: Field<V>): Field<V | null, false> => ({
@@ -142,14 +157,18 @@ const brand = Symbol.for('keras-optimizers.configurable');
 
 /** What optimizers and schedules share. Recognized by a brand, so that two copies of this package understand each other. */
 export interface Configurable {
+  /** The options that `from_config` makes an equal one of. */
   get_config(): Config;
 }
 /** What `get_config` returns: options by Keras's names, as JSON can carry them. */
 export type Config = Record<string, unknown>;
 /** A class of optimizers or schedules. */
 export type ConfigurableClass = (new (options: never) => Configurable) & {
+  /** What configs and messages call it, whatever a minifier makes of its name. */
   readonly className?: string;
+  /** The descriptors of its options. */
   readonly fields?: Fields | undefined;
+  /** An equal one from a config. */
   from_config(config: unknown, custom_objects?: unknown): Configurable;
 };
 

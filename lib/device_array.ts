@@ -17,6 +17,7 @@ export interface CudaArray {
   readonly shape: readonly number[];
   /** Element type; two bytes an element only where `gradient_dtype` says how to read them. */
   readonly dtype: Dtype | 'bfloat16' | 'float16';
+  /** Where it is. */
   readonly device: 'cuda' | `cuda:${number}`;
   /**
    * The `cudaStream_t` in which the numbers are made and the memory is used again: the step waits for what that has got so far, and
@@ -90,6 +91,7 @@ export class DeviceArray {
     return describedMemory(this.#made.open(), this.#made.shape, this.#made.owner);
   }
 
+  /** What `Object.prototype.toString` calls it. */
   get [Symbol.toStringTag](): 'DeviceArray' {
     return 'DeviceArray';
   }

@@ -1,9 +1,8 @@
 // Where numbers may lie: the host, or a GPU by its index. What there is, and what is known of it.
-import { createRequire } from 'node:module';
-
 import { describe, rangeError, stateError, typeError, type ErrorCode } from './errors.ts';
 import type { Space } from './space.ts';
 import { addon, backendName, getNumThreads, type Mark, type Startup } from './native.ts';
+import { versions, warn } from './platform.ts';
 
 /** A GPU: `cuda` is the first one. */
 export type CudaDevice = 'cuda' | `cuda:${number}`;
@@ -16,6 +15,7 @@ export type DeviceName = 'cpu' | `cuda:${number}`;
 export interface Gpu {
   /** What the option `device` calls it. */
   readonly device: `cuda:${number}`;
+  /** What NVIDIA calls it. */
   readonly name: string;
   /** Tells it apart from all others in the world: `GPU-` and 32 hexadecimal digits. */
   readonly uuid: string;
@@ -31,18 +31,31 @@ export interface Gpu {
 
 /** Why there is no GPU to use. */
 export interface Unusable {
+  /** Stable: docs/gpu.md lists them. */
   readonly code: ErrorCode;
+  /** What was tried, and what came of it. */
   readonly message: string;
+}
+
+/** The GPUs, or why there is none. */
+export interface Devices {
+  /** Those that can be used, in CUDA's order. */
+  readonly cuda: readonly Gpu[];
+  /** Null if there is one. */
+  readonly unusable: Unusable | null;
 }
 
 /** What this package is, and what it runs on. */
 export interface Info {
   /** Of this package. */
   readonly version: string;
+  /** The version of Node.js. */
   readonly node: string;
   /** The instruction set of steps on the host. */
   readonly backend: string;
+  /** That a step may use. */
   readonly threads: number;
+  /** Of GPUs. */
   readonly cuda: {
     /** Whether the native addon was built with CUDA. */
     readonly built: boolean;
@@ -95,7 +108,7 @@ export function gpuOf(who: string, device: unknown): GpuIndex | undefined {
 
 /** To the host, and says so once a process. */
 function fallBack(why: string | null): undefined {
-  if (!warned) process.emitWarning(`device "auto" is the cpu, because there is no GPU to use: ${why}`);
+  if (!warned) warn(`device "auto" is the cpu, because there is no GPU to use: ${why}`);
   warned = true;
 }
 
@@ -122,7 +135,7 @@ const unusable = ({ code, message }: Startup): Unusable | null =>
  * const { cuda, unusable } = devices();
  * console.log(cuda[0]?.name ?? unusable?.message);
  */
-export function devices(): { readonly cuda: readonly Gpu[]; readonly unusable: Unusable | null } {
+export function devices(): Devices {
   const started = startup();
   const driver = versionOf(started.driver) ?? '';
   const cuda = started.code === null ? started.gpus : [];
@@ -131,14 +144,12 @@ export function devices(): { readonly cuda: readonly Gpu[]; readonly unusable: U
 
 /** Versions, and what steps run on: for a bug report. Starts CUDA when it is first called. */
 export function info(): Info {
-  const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
   const started = startup();
   const { built } = addon.cuda;
   const requiredDriver = built ? driverFor(started.runtime) : null;
   const [runtime, driver] = [versionOf(started.runtime), versionOf(started.driver)];
   return {
-    version,
-    node: process.versions.node,
+    ...versions(),
     backend: backendName(),
     threads: getNumThreads(),
     cuda: { built, runtime, requiredDriver, driver, unusable: unusable(started) },
@@ -184,7 +195,7 @@ export function checkedBits(expects: string, value: unknown): bigint {
  * Bytes of library memory that are alive in this process: variables, gradients, state. By device; GPUs are listed once CUDA has been
  * started in this thread.
  */
-export function memory(): { readonly cpu: number } & { readonly [device: `cuda:${number}`]: number } {
+export function memory(): Readonly<Record<'cpu', number> & Record<`cuda:${number}`, number>> {
   const gpus = found?.code === null ? found.gpus : [];
   return { cpu: addon.liveBytes(), ...Object.fromEntries(gpus.map((_, i) => [nameOf(i), addon.cuda.liveBytes(i)])) };
 }

@@ -10,6 +10,7 @@ import { dtypes, type Memory } from './native.ts';
 import type { CommonValues } from './optimizers/common.ts';
 import type { Given, Parts, Waiting } from './parts.ts';
 import type { Brought, Program } from './pass.ts';
+import { warn } from './platform.ts';
 import { rememberedPower } from './powers.ts';
 import type { Rows } from './rows.ts';
 import { isEmpty, Runner, type Averaged, type Told } from './runner.ts';
@@ -645,7 +646,7 @@ export class Engine<F extends Fields> extends Runner {
     if (this.#warned) return;
     this.#warned = true;
     const paths = skipped.map(({ path }) => `"${path}"`).join(', ');
-    process.emitWarning(`${this.#driver.who}: gradients do not exist for variables ${paths}; they stay as they are`);
+    warn(`${this.#driver.who}: gradients do not exist for variables ${paths}; they stay as they are`);
   }
 }
 

@@ -42,7 +42,10 @@ export interface Gathered {
 export const nothingGathered: Gathered = { skipped: [], rows: [], borrowed: [] };
 
 /** JavaScript's Float16Array, which not every TypeScript knows. */
-type Float16ArrayLike = ArrayBufferView & { readonly [Symbol.toStringTag]: 'Float16Array' };
+export interface Float16ArrayLike extends ArrayBufferView {
+  /** What tells it from others. */
+  readonly [Symbol.toStringTag]: 'Float16Array';
+}
 
 /** The array of a gradient, null for null. Throws an error that names it. */
 function gradientArray(gradient: unknown, i: number, variable: Variable, half: Half | null): AnyArray | null {

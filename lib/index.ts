@@ -122,18 +122,22 @@ export type { CheckpointErrorCode } from './checkpoint/errors.ts';
 export type { LoadOptions } from './checkpoint/load.ts';
 export type { FilePath, SaveOptions } from './checkpoint/save.ts';
 export type { OwnVariables } from './checkpoint/store.ts';
-export type { CudaDevice, Device, DeviceName, Gpu, Info, Unusable } from './devices.ts';
+export type { CudaDevice, Device, DeviceName, Devices, Gpu, Info, Unusable } from './devices.ts';
 export type { ErrorCode } from './errors.ts';
-export type { Gradient } from './gradients.ts';
+export type { Float16ArrayLike, Gradient } from './gradients.ts';
 export type { RowIndices } from './indexed_slices.ts';
 export type {
+  AliasesOf,
+  Arguments,
   Callable,
   Config,
   Configurable,
   ConfigurableClass,
   Field,
   Fields,
+  Numeric,
   Options,
+  RequiredKeys,
   Values,
 } from './configurable.ts';
 export type { Initializer, ListSettings, ReferenceSettings, VariableSettings } from './own_variables.ts';
@@ -141,10 +145,13 @@ export type { GradientAndVariable, Named, Tape } from './pairs.ts';
 export type { CustomObjects, Serialized } from './serialization.ts';
 export type { LossScaleOptions } from './optimizers/loss_scale_optimizer.ts';
 export type { MultiOptions, OptimizerSelector } from './optimizers/multi_optimizer.ts';
-export type { OptimizerMapOptions } from './optimizers/optimizer_map.ts';
+export type { OptimizerMapOptions, OptimizersByPath } from './optimizers/optimizer_map.ts';
+export type { NadamClass, Rated } from './optimizers/nadam.ts';
 export type { LearningRate } from './optimizers/common.ts';
 export type { ScaleFunction } from './schedules/cyclical_learning_rate.ts';
 export type { Trainable } from './state.ts';
+export type { Dtype } from './native.ts';
+export type { ForZeros, OnGpu, OnHost, VariableConstructor } from './typed_variable.ts';
 export type { Exclusion, Weight, WeightArray } from './weights.ts';
 export type {
   Assigned,

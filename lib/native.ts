@@ -1,11 +1,7 @@
-// Loads the addon and types it: the only file that knows its shape.
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
+// Types the addon: the only file that knows its shape.
 import { describe, rangeError, stateError, typeError, type ErrorCode } from './errors.ts';
+import { loaded } from './load.ts';
+import { availableParallelism, environment } from './platform.ts';
 
 /** Library memory: 64-byte aligned, on the host shown as an ArrayBuffer. `release()` detaches the buffer. */
 export interface Memory {
@@ -239,7 +235,7 @@ interface Distributed {
   newNcclId(libraries: readonly string[]): { readonly id: Uint8Array; readonly version: string };
 }
 
-interface Addon {
+export interface Addon {
   readonly cuda: Cuda;
   readonly distributed: Distributed;
   readonly rules: readonly RuleInfo[];
@@ -288,38 +284,12 @@ interface Addon {
   newPlan(backend: number, passes: readonly PassSpec[], variables: number, control: Memory): Plan;
 }
 
+/** Of variables: what is computed in. */
+export type Dtype = 'float32' | 'float64';
 /** Element types a kernel exists for, in the order of the addon's table. */
-export const dtypes = ['float32', 'float64'] as const;
-export type Dtype = (typeof dtypes)[number];
+export const dtypes = ['float32', 'float64'] as const satisfies readonly Dtype[];
 
-const places = ['../build-cmake/Release/keras_optimizers.node', '../build/Release/keras_optimizers.node'];
-
-function load(): Addon {
-  const forced = process.env.KERAS_OPTIMIZERS_ADDON;
-  const candidates = forced ? [forced] : places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
-  const found = candidates.find((path) => existsSync(path));
-  if (found === undefined)
-    throw stateError(
-      'ERR_ADDON_LOAD',
-      `keras-optimizers found no native addon, looked at ${candidates.join(', ')}: run "npm run build:addon" in its folder`,
-    );
-  try {
-    return createRequire(import.meta.url)(resolve(found)) as Addon;
-  } catch (error) {
-    throw loadError(found, error as NodeJS.ErrnoException);
-  }
-}
-
-function loadError(path: string, error: NodeJS.ErrnoException): Error {
-  const disabled = error.code === 'ERR_DLOPEN_DISABLED';
-  const advice = disabled
-    ? 'start node with --allow-addons (and without --no-addons)'
-    : 'run "npm run build:addon" again';
-  const message = `keras-optimizers could not load ${path}: ${error.message}: ${advice}`;
-  return stateError(disabled ? 'ERR_ADDON_DISABLED' : 'ERR_ADDON_LOAD', message);
-}
-
-export const addon: Addon = load();
+export const { addon }: { readonly addon: Addon } = loaded;
 
 export function ruleNamed(name: string): { readonly id: number; readonly info: RuleInfo } {
   const id = addon.rules.findIndex((rule) => rule.name === name);
@@ -342,7 +312,7 @@ export function backendNamed(name: string | undefined): number {
   return index;
 }
 
-let backend = backendNamed(process.env.KERAS_OPTIMIZERS_BACKEND || undefined);
+let backend = backendNamed(environment.KERAS_OPTIMIZERS_BACKEND || undefined);
 
 /** Chooses the backend of the plans built from now on, and returns the name of the one before. For tests and benchmarks. */
 export function useBackend(name: string): string {
@@ -382,7 +352,7 @@ function checkThreads(who: string, count: unknown): void {
 
 // The first environment of the process decides; a worker finds the pool as it is.
 if (addon.threadCount() === 0) {
-  const asked = process.env.KERAS_OPTIMIZERS_NUM_THREADS;
+  const asked = environment.KERAS_OPTIMIZERS_NUM_THREADS;
   const count = asked ? Number(asked) : Math.min(availableParallelism(), maxThreads);
   checkThreads('KERAS_OPTIMIZERS_NUM_THREADS', count);
   addon.setThreadCount(count);

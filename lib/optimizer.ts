@@ -1,7 +1,5 @@
 // Over 200 lines: the whole public face of an optimizer, most of it doc comments. How steps are run is in engine.ts, their order
 // in step.ts, what an optimizer keeps in state.ts.
-import { inspect, type InspectOptions } from 'node:util';
-
 import type { Arithmetic } from './arithmetic.ts';
 import { load, type LoadOptions } from './checkpoint/load.ts';
 import { save, type FilePath, type SaveOptions } from './checkpoint/save.ts';
@@ -55,6 +53,7 @@ import {
   type Named,
   type Tape,
 } from './pairs.ts';
+import { inspect, type InspectOptions } from './platform.ts';
 import type { Runner } from './runner.ts';
 import { configOf, fromConfig, type CustomObjects } from './serialization.ts';
 import type { Initial, Layout, Slot, Trainable } from './state.ts';
@@ -261,6 +260,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
   get learning_rate(): number {
     return rateAt(this.#who, this.#rate, this.#engine.counter);
   }
+  /** Replaces a number by anything, a schedule or a function by another one. */
   set learning_rate(value: LearningRate) {
     this.#rate = replacedRate(this.#who, this.#rate, value);
   }
@@ -273,6 +273,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
   get lr(): never {
     throw typeError('ERR_OPT_CONFIG_TYPE', `${this.#who} expects learning_rate to be read, got lr`);
   }
+  /** @throws TypeError `ERR_OPT_CONFIG_TYPE`: its name is `learning_rate` */
   set lr(_: never) {
     throw typeError('ERR_OPT_CONFIG_TYPE', `${this.#who} expects learning_rate to be set, got lr`);
   }
@@ -740,10 +741,12 @@ export abstract class Optimizer<F extends Fields = Fields> {
     this.#engine.dispose();
   }
 
+  /** `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }
 
+  /** What `console.log` shows: its class and options, and how far it is. */
   [inspect.custom](depth: number, options: InspectOptions): string {
     if (depth < 0) return `[${this.#who}]`;
     const { iterations, name, ...own } = this;

@@ -1,6 +1,6 @@
 // Variables that an optimizer of the user's adds to its state: shape, dtype, first values, name.
 import { arrays, sizeOf } from './arrays.ts';
-import { nullable, oneOf, readOptions, text, type Field, type Options, type Values } from './configurable.ts';
+import { nullable, oneOf, readOptions, text, type Field, type Values } from './configurable.ts';
 import { describe, rangeError, typeError } from './errors.ts';
 import type { Site } from './devices.ts';
 import { dtypes, type Dtype } from './native.ts';
@@ -48,11 +48,32 @@ const ofList = {
 };
 
 /** Of `add_optimizer_variables`. */
-export type ListSettings = Options<typeof ofList>;
+export interface ListSettings {
+  /** The first values of all, or one for each; default zeros. */
+  readonly initializer?: Initializer | readonly Initializer[] | undefined;
+}
 /** Of `add_variable`. */
-export type VariableSettings = Options<typeof ofVariable>;
+export interface VariableSettings {
+  /** Length of each dimension; default none: one number. */
+  readonly shape?: readonly number[] | undefined;
+  /** Default `'float32'`. */
+  readonly dtype?: Dtype | undefined;
+  /** The first values; default zeros. */
+  readonly initializer?: Initializer | undefined;
+  /** The last part of its path; default `variable`. */
+  readonly name?: string | undefined;
+}
 /** Of `add_variable_from_reference`. */
-export type ReferenceSettings = Options<typeof ofReference>;
+export interface ReferenceSettings {
+  /** The last part of its path; default `var`. */
+  readonly name?: string | undefined;
+  /** Length of each dimension; default those of the reference. */
+  readonly shape?: readonly number[] | null | undefined;
+  /** The first values; default zeros. */
+  readonly initializer?: Initializer | undefined;
+  /** The first values themselves. */
+  readonly initial_value?: Numbers | Variable | null | undefined;
+}
 
 /** `who`: the method, for errors; `owner`: the name of the optimizer. */
 export function addedVariable(who: string, owner: string, options: unknown): Variable {

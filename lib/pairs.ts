@@ -1,9 +1,8 @@
 // Gradients and variables that come in pairs, by a tape, or by name; checked and brought into two lists.
-import { types } from 'node:util';
-
 import { isPlainObject } from './configurable.ts';
 import { describe, rangeError, stateError, typeError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
+import { isMap } from './platform.ts';
 import { checkList, type Trainable } from './trainables.ts';
 
 /** A gradient and its variable. */
@@ -11,6 +10,7 @@ export type GradientAndVariable = readonly [Gradient, Trainable];
 
 /** Whatever differentiates: called with what `minimize` was given, it returns one gradient for each variable. */
 export interface Tape<L = unknown> {
+  /** One gradient for each variable; null for one that the loss does not depend on. */
   gradient(loss: L, variables: readonly Trainable[]): readonly Gradient[];
 }
 
@@ -59,7 +59,7 @@ export type Named<V> = ReadonlyMap<string, V> | Readonly<Record<string, V>>;
 
 /** The entries of a Map or of an object literal, each read once. */
 export function entriesOf(who: string, what: string, named: unknown): ReadonlyMap<string, unknown> {
-  const entries: readonly [unknown, unknown][] | undefined = types.isMap(named)
+  const entries: readonly [unknown, unknown][] | undefined = isMap(named)
     ? mapEntries(named)
     : isPlainObject(named)
       ? Object.entries(named)

@@ -77,9 +77,13 @@ export function register_keras_serializable<C extends ConfigurableClass>(cls: C,
 
 /** The serialized form that Keras reads. */
 export interface Serialized {
+  /** Keras's module of the class; null for one of the user's own. */
   module: string | null;
+  /** Name of the class. */
   class_name: string;
+  /** What its `get_config` gives. */
   config: Config;
+  /** The name it is registered under; null for a class of Keras's. */
   registered_name: string | null;
 }
 

@@ -4,10 +4,11 @@ import { Variable as Class } from './variable.ts';
 import type { DeviceArray, FloatArray, Numbers, VariableOptions } from './variable.ts';
 
 /** Options of a variable on the host. */
-type OnHost = VariableOptions & { readonly device?: 'cpu' | undefined };
+export type OnHost = VariableOptions & Readonly<Partial<Record<'device', 'cpu' | undefined>>>;
 /** Options of a variable on a GPU. */
-type OnGpu = VariableOptions & { readonly device: CudaDevice };
-type ForZeros<O> = Omit<O, 'shape'>;
+export type OnGpu = VariableOptions & Readonly<Record<'device', CudaDevice>>;
+/** Options where the shape is an argument of its own. */
+export type ForZeros<O> = Omit<O, 'shape'>;
 
 /** What makes a `Variable`. */
 export interface VariableConstructor {
@@ -28,6 +29,7 @@ export interface VariableConstructor {
   zeros(shape: readonly number[], options?: ForZeros<OnHost>): Variable;
   /** A variable of zeros where `device` says. */
   zeros(shape: readonly number[], options: ForZeros<VariableOptions>): Variable | Variable<DeviceArray>;
+  /** Of all variables. */
   readonly prototype: Variable;
 }
 

@@ -194,6 +194,7 @@ export class Variable<T extends FloatArray | DeviceArray = FloatArray> {
     this.#gradient?.release();
   }
 
+  /** `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -175,18 +175,10 @@ void squaresOfBlocks(const Tensor& tensor, const Rows& rows, size_t first, size_
   }
 }
 
-Steer steerOf(const Pass& pass) {
-  constexpr const Steer* steers[] = {nullptr, kTrustRatioSteer, kRelativeSteer, kFactoredSteer, kOrthogonalSteer};
-  return steers[wholeIn(Rules(), pass.rule)][pass.dtype];
-}
-
 size_t workspaceOf(const Pass& pass) {
-  const Whole whole = wholeIn(Rules(), pass.rule);
   size_t most = 0;
-  for (const Further& further : pass.further) {
-    if (whole == kFactored) most = std::max(most, factoredBytes(further.shape));
-    if (whole == kOrthogonal) most = std::max(most, orthogonalBytes(further.shape, pass.dtype));
-  }
+  for (const Further& further : pass.further)
+    most = std::max(most, workspaceOf(wholeIn(Rules(), pass.rule), further.shape, pass.dtype));
   return most;
 }
 
@@ -391,8 +383,11 @@ void HostPlan::steer(size_t directed) {
     if (pass.tensors[t].skip) continue;
     double *squares = partials_.data() + pass.firstBlock[t], *ofDirection = squares + pass.blocks();
     const size_t blocks = blocksOf(pass.tensors[t].length);
-    steerOf(pass)({kernels_, *pass.control, passes_[directed + 1].tensors[t], pass.further[t].shape, foldPairwise(squares, blocks),
-                   foldPairwise(ofDirection, blocks), pass.further[t].extra, cancelled_, blas_, workspace_ ? workspace_->data : nullptr});
+    void* extra[kMaxExtra] = {};
+    for (size_t i = 0; i < pass.further[t].extra.size(); ++i) extra[i] = pass.further[t].extra[i]->data;
+    steerOf(wholeIn(Rules(), pass.rule), pass.dtype)(
+        {kernels_, *pass.control, passes_[directed + 1].tensors[t], pass.further[t].shape, foldPairwise(squares, blocks),
+         foldPairwise(ofDirection, blocks), extra, cancelled_, blas_, workspace_ ? workspace_->data : nullptr});
   }
 }
 

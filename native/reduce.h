@@ -31,7 +31,7 @@ struct Squares {
   template <class T, class Map>
   RULE void addRow(const T* __restrict g, size_t length, const Map map, size_t lane = 0) {
     for (size_t j = 0; j < length; ++j) {
-      const double x = map.apply(g[j]);
+      const double x = double(map.apply(g[j]));
       lanes[lane + j] = lanes[lane + j] + x * x;
     }
   }
@@ -109,7 +109,7 @@ template <class T>
 RULE Factor clipFactor(double sum, double clip) {
   const double norm = squareRoot(sum);
   if (isExtreme<T>(norm, clip)) return extremeFactor<T>(norm, clip);
-  return {T(clip), T(norm < clip ? clip : norm)};
+  return {double(T(clip)), double(T(norm < clip ? clip : norm))};
 }
 
 // Keras's global_clipnorm, g (clip min(1 / norm, 1 / clip) + (norm - norm)) in T's arithmetic (clip_by_global_norm).

@@ -6,7 +6,7 @@ import { assert } from 'chai';
 import { deserialize, Nadam, Variable, type Optimizer } from '../lib/index.ts';
 import { addon, useBackend, type Dtype } from '../lib/native.ts';
 import { flags, variants } from './optimizers.ts';
-import { backends, random, wildNumber, words } from './random.ts';
+import { backends, random, reference, wildNumber, words } from './random.ts';
 
 const lengths = [0, 1, 7, 8, 9, 15, 16, 17, 63, 64, 65, 1000];
 const types = { float32: Float32Array, float64: Float64Array };
@@ -64,12 +64,12 @@ describe('backends', () => {
           for (const flag of flags)
             for (const number of [wildNumber, (next: () => number) => next() - 0.5]) {
               const config = { ...option, ...flag };
-              const baseline = await train('apply', 'baseline', name, config, dtype, number);
+              const expected = await train('apply', reference, name, config, dtype, number);
               for (const backend of backends)
                 for (const way of ['apply', 'apply_async'] as const)
                   assert.deepEqual(
                     await train(way, backend, name, config, dtype, number),
-                    baseline,
+                    expected,
                     `${way} ${backend} ${JSON.stringify(flag)}`,
                   );
             }

@@ -5,7 +5,7 @@ import { make } from '../bench/hosts/javascript.ts';
 import { everyRule } from '../bench/report_rules.ts';
 import type { Trial } from '../bench/report_trials.ts';
 import { gradientOf, variableOf } from '../bench/inputs.ts';
-import { ruleNamed, ruleNames } from '../bench/rules.ts';
+import { ruleNamed, ruleNames } from '../lib/bench/rules.ts';
 import { taskOf } from '../bench/task.ts';
 import { entrants } from '../bench/tfjs/contest.ts';
 import { backends } from '../bench/tfjs/options.ts';

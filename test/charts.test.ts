@@ -1,7 +1,7 @@
 // Labels beside lines that end at the same place.
 import { assert } from 'chai';
-import { lineChart, type Series } from '../charts/lines.ts';
-import { colors } from '../charts/svg.ts';
+import { lineChart, type Series } from '../lib/charts/lines.ts';
+import { colors } from '../lib/charts/svg.ts';
 
 describe('a line chart', () => {
   const points = [

@@ -1,21 +1,37 @@
 // The program keras-optimizers, in this process; two child processes show that it is one.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { assert } from 'chai';
 
+import { bytesOf, variantNamed } from '../bench/variants.ts';
+import { check, trafficOf, type Outcome } from '../lib/bench/contest.ts';
+import { ruleNamed, ruleNames } from '../lib/bench/rules.ts';
 import { commands } from '../lib/cli/commands.ts';
 import type { Description } from '../lib/cli/description.ts';
+import { hostOf } from '../lib/cli/info.ts';
 import { main } from '../lib/cli/main.ts';
 import { normOf } from '../lib/cli/norm.ts';
 import { printable } from '../lib/cli/text.ts';
-import { Adam, LossScaleOptimizer, Nadam, Optimizer, Variable } from '../lib/index.ts';
+import { headers } from '../lib/cli/toolchain.ts';
+import {
+  Adam,
+  devices,
+  getNumThreads,
+  info,
+  LossScaleOptimizer,
+  Nadam,
+  Optimizer,
+  setNumThreads,
+  Variable,
+} from '../lib/index.ts';
 import { loadKerasOptimizer } from '../lib/keras/index.ts';
 
 const golden = (name: string): string => fileURLToPath(new URL(`golden/model-${name}`, import.meta.url));
+const program = fileURLToPath(new URL('../lib/cli/index.ts', import.meta.url));
 let folder = '';
 const at = (name: string): string => join(folder, name);
 before(() => void (folder = mkdtempSync(join(tmpdir(), 'cli-'))));
@@ -233,12 +249,130 @@ describe('keras-optimizers convert', () => {
   });
 });
 
+describe('keras-optimizers info', () => {
+  it('says what info() and devices() say', async () => {
+    const { cuda, ...said } = JSON.parse(await done('info', '--json')) as Record<string, unknown>;
+    const { platform, gpus, ...rest } = said;
+    assert.deepEqual({ cuda, ...rest }, JSON.parse(JSON.stringify(info())));
+    assert.deepEqual([platform, gpus], [`${process.platform}-${process.arch}`, devices().cuda]);
+    const text = await done('info');
+    assert.match(text, new RegExp(`^keras-optimizers +${info().version}\\nNode\\.js +${process.versions.node}, `));
+    assert.include(text, info().backend);
+  });
+
+  it('says where the addon is, what was passed over, and which instruction sets there are', () => {
+    const passed = [{ place: '/a', why: 'not there' }];
+    const backends = [
+      { name: 'avx512', unusable: 'no AVX-512' },
+      { name: 'avx2', unusable: null },
+      { name: 'baseline', unusable: null },
+    ];
+    assert.deepEqual(
+      hostOf({ ...info(), addon: { file: '/b', kind: 'prebuild', passed }, backend: 'avx2', backends, threads: 2 }),
+      [
+        ['addon', 'prebuild: /b'],
+        ['passed over', '/a: not there'],
+        ['kernels', 'avx2'],
+        ['', 'avx512 does not: no AVX-512'],
+        ['', 'baseline runs here, too'],
+        ['threads', '2 threads'],
+      ],
+    );
+  });
+
+  it('says why where no addon loads, and ends with 1', () => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', program, 'info', '--json'], {
+      encoding: 'utf8',
+      env: { ...process.env, KERAS_OPTIMIZERS_ADDON: at('none.node') },
+    });
+    assert.equal(status, 1);
+    assert.match(stderr, /^keras-optimizers info: ERR_ADDON_LOAD: .*none\.node/);
+    const { platform, error } = JSON.parse(stdout) as { platform: string; error: { code: string } };
+    assert.deepEqual([platform, error.code], [`${process.platform}-${process.arch}`, 'ERR_ADDON_LOAD']);
+  });
+});
+
+describe('keras-optimizers bench', () => {
+  const before = getNumThreads();
+  afterEach(() => setNumThreads(before));
+  const quick = ['--elements', '1K', '--rounds', '1', '--threads', '1'];
+
+  it('measures, after it has compared values', async () => {
+    const text = await done('bench', 'SGD', ...quick);
+    assert.match(
+      text,
+      /1 thread[^]*\noptimizer +elements +ms +GB\/s +memory +of it +JS ms +times\nsgd +1K( +[\d.e-]+){4} %( +[\d.e-]+){2}\n$/,
+    );
+  });
+
+  it('says with --json what a step moves and how long it takes', async () => {
+    const { threads, differences, results } = JSON.parse(await done('bench', 'nadam', ...quick, '--json')) as {
+      readonly threads: number;
+      readonly differences: Record<string, number>;
+      readonly results: Outcome[];
+    };
+    assert.equal(threads, 1);
+    assert.isAtMost(differences.nadam ?? NaN, 1e-6);
+    const [{ step = 0, speed = 0, memory = 0, share = 0, javascript = 0, times = 0, ...rest } = {}] =
+      results as Partial<Outcome>[];
+    assert.deepEqual(rest, { optimizer: 'nadam', elements: 1024, device: 'cpu', bytes: 28 * 1024 }); // p, g, m, v read, p, m, v written
+    assert.approximately(speed, (28 * 1024) / step / 1e6, 1e-3 * speed);
+    assert.approximately(share, speed / memory, 1e-3 * share);
+    assert.approximately(times, javascript / step, 1e-3 * times);
+  });
+
+  it('has a loop, and the bytes, of every optimizer it names', async () => {
+    for (const name of ruleNames) {
+      assert.isAtMost(await check(name, 'cpu'), 1e-6);
+      const { slots, directed = false } = ruleNamed(name);
+      assert.equal(trafficOf(name, 10), 10 * bytesOf(variantNamed('plain'), slots, directed), name);
+    }
+  });
+
+  it('refuses what it does not have', async () => {
+    await fails(2, /expects names of optimizers \(sgd, .*got "muon"/, 'bench', 'muon');
+    await fails(2, /--elements expects sizes up to 1024M, .*got "2048M"/, 'bench', '--elements', '1K,2048M');
+    await fails(2, /--rounds expects/, 'bench', '--rounds', '0');
+    await fails(2, /--threads expects/, 'bench', '--threads', 'all');
+    await fails(1, /ERR_OPT_CONFIG_RANGE: bench expects device/, 'bench', '--device', 'tpu');
+  });
+});
+
+describe('keras-optimizers build', () => {
+  it('refuses words that make no sense before it looks for tools', async () => {
+    await fails(2, /--cuda expects on, off or auto/, 'build', '--cuda', 'yes');
+    await fails(2, /--arch expects compute capabilities/, 'build', '--arch', '90;rm');
+    await fails(2, /expects --arch only with CUDA/, 'build', '--cuda', 'off', '--arch', '90');
+  });
+
+  it('says which tool is missing', async () => {
+    const { PATH } = process.env;
+    process.env.PATH = folder;
+    try {
+      await fails(
+        1,
+        /ERR_BUILD: build expects CMake 3\.18 or newer \(.*install cmake\), got nothing that runs: cmake/,
+        'build',
+      );
+    } finally {
+      process.env.PATH = PATH;
+    }
+  });
+
+  it('finds the headers in this package or in the project', () => {
+    const files = headers().flatMap((path) => readdirSync(path));
+    assert.includeMembers(files, ['napi.h', 'node_api.h']);
+  });
+});
+
 describe('keras-optimizers', () => {
   it('ends with 2 for words that make no sense, and tells of the help', async () => {
-    await fails(2, /expects a command: inspect, convert/);
+    await fails(2, /expects a command: info, bench, plot, build, inspect, convert/);
     await fails(2, /got "constructor"/, 'constructor');
-    for (const name of Object.keys(commands)) {
-      await fails(2, /expects .*, got 0 arguments\n.*--help/, name);
+    for (const [name, entry] of Object.entries(commands)) {
+      const { expects, more } = await entry.load();
+      const wrong = [...expects.slice(1), ...(expects.length === 0 ? ['a'] : [])];
+      if (more === undefined) await fails(2, /expects .* arguments, got \d\n.*--help/, name, ...wrong);
       await fails(2, /--nonsense/, name, '--nonsense', 'a', 'b');
     }
   });
@@ -246,16 +380,15 @@ describe('keras-optimizers', () => {
   it('has a help for each command, with all of its options', async () => {
     const all = await done('--help');
     for (const [name, entry] of Object.entries(commands)) {
-      assert.include(all, `${name}  ${entry.summary}`);
+      assert.include(all, `${name.padEnd(9)}${entry.summary}`);
       const help = await done(name, '--help');
-      assert.match(help, new RegExp(`^Usage: keras-optimizers ${name} `));
+      assert.match(help, new RegExp(`^Usage: keras-optimizers ${name} \\S`));
       for (const option of Object.keys((await entry.load()).options))
         assert.match(help, new RegExp(`\\n  --${option}\\b`));
       assert.isBelow(Math.max(...help.split('\n').map((line) => line.length)), 140);
     }
   });
 
-  const program = fileURLToPath(new URL('../lib/cli/index.ts', import.meta.url));
   const node = (...args: string[]) => spawnSync(process.execPath, ['--import', 'tsx', ...args], { encoding: 'utf8' });
 
   it('is a program', () => {

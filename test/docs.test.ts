@@ -1,14 +1,18 @@
-// What is written for users is true: every public name has a doc comment, the programs of the README and of guides run, and the
-// two builds compile the same files.
-import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+// What is written for users is true: every public name has a doc comment, the programs of all pages run, their commands exist, their
+// links lead somewhere, and the two builds compile the same files. test/docs/ runs what takes longer.
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 import { assert } from 'chai';
 import ts from 'typescript';
 
+import { deserialize } from '../lib/index.ts';
+import { anchorsOf, blocksOf, excerptOf, isRun, linksOf, npmCommandsOf, pages, programsOf, read } from './pages.ts';
+
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const read = (path: string): string => readFileSync(here(path), 'utf8');
 
 describe('the documentation', () => {
   const entries = ['index', 'callbacks/index', 'distributed/index', 'keras/index', 'tfjs/index'].map((name) =>
@@ -63,31 +67,183 @@ describe('the documentation', () => {
       assert.deepEqual(bare, []);
     }
   });
+});
 
-  const pages = [
-    { page: 'README.md', programs: 1, lines: 16 },
-    { page: 'docs/callbacks.md', programs: 4, lines: 20 },
-    { page: 'docs/checkpoints.md', programs: 3, lines: 14 },
-    { page: 'docs/gpu.md', programs: 1, lines: 8 },
-    { page: 'docs/loss-scale.md', programs: 2, lines: 14 },
-    { page: 'docs/sparse.md', programs: 1, lines: 9 },
-    { page: 'docs/tfjs.md', programs: 7, lines: 20 },
-  ];
-  for (const { page, programs, lines } of pages)
-    it(`shows programs that run and print what they say: ${page}`, () => {
-      const texts = [...read(`../${page}`).matchAll(/```js\n(.*?)```/gs)].map((match) => match[1] as string);
-      assert.lengthOf(texts, programs);
-      for (const text of texts) {
-        assert.isAtMost(text.split('\n').filter((line) => line !== '' && !line.startsWith('//')).length, lines);
-        const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', text], {
-          cwd: here('..'),
-          encoding: 'utf8',
-        });
-        const said = [...text.matchAll(/console\.log.*\/\/ (.*)/g)].map((match) => match[1]);
-        assert.isNotEmpty(said);
-        assert.equal(stdout.trim(), said.join('\n'), stderr);
+/** Why no stage of .ci/run runs a script that pages name. */
+const unrun: Readonly<Record<string, string>> = {
+  'bench:bfloat16': 'trains for an hour',
+  'bench:mnist': 'trains for minutes, beside Python',
+  'bench:muon': 'takes minutes, beside Python',
+  'bench:report':
+    'writes the tables of results that are kept; test/figures.test.ts and test/bench.test.ts run its parts',
+  'bench:tfjs': 'takes minutes',
+  'example:gpu': 'test/cuda/example.test.ts runs it in its own process',
+  format: 'changes files; format:check is run',
+  'figure:nadam': 'writes a figure that is kept; test/figures.test.ts draws it',
+};
+
+describe('the pages', () => {
+  const blocks = pages.flatMap(blocksOf);
+  const kinds = { js: 'run', ts: 'run', sh: 'run', json: 'run', python: 'run', cpp: 'shown', text: 'shown' };
+  const { scripts, peerDependencies } = JSON.parse(read('package.json')) as Record<string, Record<string, string>>;
+
+  it('name the language of every block, and say why when nothing runs it', () => {
+    assert.isAbove(blocks.length, 40);
+    for (const { place, language, note, reason } of blocks) {
+      assert.property(kinds, language, place);
+      assert.include(['', 'not run', 'continues', 'file'], note, place);
+      assert.equal(reason !== '', ['not run', 'file'].includes(note), `${place}: <!-- ${note}: reason -->`);
+    }
+  });
+
+  it('show the code of the repository as it is', () => {
+    const trimmed = (text: string): string => text.replace(/^[ \t]+|[ \t]+$/gm, '');
+    const shown = blocks.flatMap((block) => ({ ...block, file: excerptOf(block) }));
+    for (const { place, language, text, note, file } of shown)
+      if (file !== undefined) assert.include(trimmed(read(file)), trimmed(text.slice(text.indexOf('\n') + 1)), place);
+      else if (note !== 'not run') assert.notEqual(language, 'cpp', `${place} is no part of a file`);
+    assert.isAtLeast(shown.filter(({ file }) => file !== undefined).length, 5);
+  });
+
+  it('have links that lead somewhere', () => {
+    const links = pages.flatMap((page) => linksOf(page).map((link) => ({ page, link })));
+    assert.isAbove(links.length, 150);
+    for (const { page, link } of links) {
+      const [path = '', anchor] = link.split('#');
+      const target = path === '' ? page : join(dirname(page), path);
+      assert.isTrue(existsSync(here(`../${target}`)), `${page}: ${link}`);
+      if (anchor !== undefined) assert.include(anchorsOf(target), anchor, `${page}: ${link}`);
+    }
+  });
+
+  it('have configs in JSON that are accepted', () => {
+    for (const { place, language, text } of blocks)
+      if (language === 'json') {
+        const value = JSON.parse(text) as { class_name?: unknown };
+        if (value.class_name !== undefined) assert.doesNotThrow(() => deserialize(value), place);
       }
-    });
+  });
+
+  it('name npm scripts that there are, that .ci/run runs, and options that they have', () => {
+    const inCi = [read('.ci/run'), ...readdirSync(here('../scripts')).map((name) => read(`scripts/${name}`))].join(
+      '\n',
+    );
+    const runs = (text: string): string[] =>
+      [...text.matchAll(/\bnpm (?:run (?:--silent )?)?([\w:-]*\w)/g)].map(([, name = '']) => name);
+    const ran = new Set(runs(inCi));
+    for (const name of ran) for (const other of runs(scripts?.[name] ?? '')) ran.add(other);
+    const named = pages.flatMap((page) => npmCommandsOf(page).map((command) => ({ page, ...command })));
+    assert.isAbove(named.length, 30);
+    for (const { page, name, options } of named) {
+      const script = scripts?.[name];
+      assert.isDefined(script, `${page}: npm run ${name}`);
+      assert.isTrue(ran.has(name) || name in unrun, `${page}: nothing runs npm run ${name}, and no reason is given`);
+      const main = /(?:tsx|bash) ([\w/.]+)/.exec(script ?? '')?.[1];
+      if (main === undefined) continue;
+      const sources = readdirSync(here(`../${dirname(main)}`)).filter((file) => /\.(ts|sh)$/.test(file));
+      const text = sources.map((file) => read(`${dirname(main)}/${file}`)).join();
+      for (const option of options)
+        assert.match(text, new RegExp(`\\b${option.slice(2)}\\b`), `${page}: npm run ${name} -- ${option}`);
+    }
+    const needless = Object.keys(unrun).filter(
+      (name) => ran.has(name) || !named.some((command) => command.name === name),
+    );
+    assert.deepEqual(needless, []);
+  });
+
+  it('have lines of the shell that something runs', () => {
+    const known = [read('.ci/run'), ...Object.values(scripts ?? {})].join('\n');
+    for (const block of blocks.filter(({ language }) => language === 'sh').filter(isRun))
+      for (const line of block.text
+        .trim()
+        .split(/\n|&&|\||; do\n/)
+        .map((part) => part.trim().replace(/^(\w+=\S+ )+/, ''))) {
+        const [command = '', tool = '', ...args] = line.split(/\s+/);
+        const place = `${block.place}: ${line}`;
+        if (['for', 'done', 'grep'].includes(command)) continue;
+        if (command === 'npx') {
+          if (tool !== 'keras-optimizers') assert.include(known, [tool, ...args].join(' '), place);
+          continue;
+        }
+        assert.equal(command, 'npm', place);
+        if (tool === 'install')
+          for (const name of args) assert.property({ 'keras-optimizers': '', ...peerDependencies }, name, place);
+        else assert.include(['run', 'test', 'ci'], tool, place);
+      }
+  });
+
+  it('name environment variables that something reads', () => {
+    const folders = ['lib', 'native', 'cuda'];
+    const files = folders.flatMap((folder) =>
+      readdirSync(here(`../${folder}`), { recursive: true }).map((name) => `${folder}/${String(name)}`),
+    );
+    const sources = files
+      .filter((file) => /\.\w+$/.test(file))
+      .map(read)
+      .join('\n');
+    const variables = new Set(pages.flatMap((page) => read(page).match(/\bKERAS_OPTIMIZERS_\w+/g) ?? []));
+    assert.isAtLeast(variables.size, 5);
+    for (const variable of variables) assert.include(sources, variable);
+  });
+});
+
+describe('the programs of the pages', () => {
+  const programs = pages.map((page) => ({ page, js: programsOf(page, 'js'), ts: programsOf(page, 'ts') }));
+  const timeless = (text: string): string => text.replace(/\b\d+[mu]?s\b/g, 'some time');
+
+  /** What it writes to the standard output; rejected if it ends with an error. */
+  const output = async (text: string): Promise<string> => {
+    const ended = promisify(execFile)(process.execPath, ['--input-type=module', '-e', text], { cwd: here('..') });
+    return (await ended).stdout.trim();
+  };
+
+  for (const { page, js } of programs)
+    if (js.length > 0)
+      it(`run and print what they say: ${page}`, async () => {
+        const outputs = await Promise.all(js.map(({ text }) => output(text)));
+        for (const [i, { place, said }] of js.entries()) {
+          assert.isNotEmpty(said, place);
+          assert.equal(timeless(outputs[i] as string), timeless(said), place);
+        }
+      });
+
+  it('are short in the README', () => {
+    const lines = programs
+      .flatMap(({ page, js }) => (page === 'README.md' ? js : []))
+      .map(({ text }) => text.split('\n'));
+    for (const program of lines)
+      assert.isAtMost(program.filter((line) => line !== '' && !line.startsWith('//')).length, 16);
+  });
+
+  it('compile and run where they are in TypeScript', async () => {
+    const typed = programs.flatMap(({ ts }) => ts);
+    const texts = new Map(typed.map(({ place, text }) => [here(`../${place.replace(/\W/g, '-')}.ts`), text]));
+    const options = {
+      module: ts.ModuleKind.NodeNext,
+      target: ts.ScriptTarget.ES2022,
+      strict: true,
+      skipLibCheck: true,
+    };
+    const host = ts.createCompilerHost(options);
+    const files = { ...host };
+    host.fileExists = (path) => texts.has(path) || files.fileExists(path);
+    host.readFile = (path) => texts.get(path) ?? files.readFile(path);
+    host.getSourceFile = (path, target) => {
+      const text = texts.get(path);
+      return text === undefined ? files.getSourceFile(path, target) : ts.createSourceFile(path, text, target);
+    };
+    const program = ts.createProgram([...texts.keys()], { ...options, noEmit: true }, host);
+    const problems = ts.getPreEmitDiagnostics(program).map((problem) => ts.formatDiagnostic(problem, { ...host }));
+    assert.deepEqual(problems, []);
+    for (const { place, text, said } of typed)
+      assert.equal(
+        await output(
+          ts.transpileModule(text, { compilerOptions: { ...options, module: ts.ModuleKind.ESNext } }).outputText,
+        ),
+        said,
+        place,
+      );
+  });
 });
 
 describe('CMakeLists.txt and binding.gyp', () => {
@@ -97,8 +253,8 @@ describe('CMakeLists.txt and binding.gyp', () => {
   const ofGpus = /^cuda\/(?!absent)/;
   const flags =
     '-O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -mavx2 -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512';
-  const cmake = read('../CMakeLists.txt');
-  const gyp = read('../binding.gyp');
+  const cmake = read('CMakeLists.txt');
+  const gyp = read('binding.gyp');
 
   it('compile the same files', () => {
     assert.sameMembers(

@@ -4,7 +4,7 @@ import { assert } from 'chai';
 import { deserialize, ExponentialDecay, getNumThreads, Muon, setNumThreads, Variable } from '../lib/index.ts';
 import { useBackend } from '../lib/native.ts';
 import { bits, readGolden } from './golden.ts';
-import { backends, random, words } from './random.ts';
+import { backends, random, reference, words } from './random.ts';
 
 type FloatArray = Float32Array | Float64Array;
 type Type = typeof Float32Array | typeof Float64Array;
@@ -185,10 +185,10 @@ describe('Muon', () => {
         else optimizer.apply(gradients, variables);
       return [...variables, ...optimizer.variables.slice(2)].map(({ value }) => words(value));
     };
-    const [threads, backend] = [getNumThreads(), useBackend('baseline')];
+    const [threads, backend] = [getNumThreads(), useBackend(reference)];
     try {
       for (const type of [Float32Array, Float64Array] as const) {
-        useBackend('baseline');
+        useBackend(reference);
         const expected = await run(type, 1, false);
         for (const set of backends) {
           useBackend(set);

@@ -117,6 +117,10 @@ describe('the compiled kernels', () => {
     }
     checkProgram('division', ['-mfma']);
   });
+  it('would flush denormals as the processor does where there is none that can', function () {
+    this.timeout(120_000);
+    checkProgram('float32', []);
+  });
   it('raise to a power as exactly as they say', function () {
     this.timeout(120_000);
     checkProgram('power', []);

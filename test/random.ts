@@ -49,6 +49,9 @@ export const backends: readonly string[] = addon.backends
   .filter(({ unusable }) => unusable === null)
   .map(({ name }) => name);
 
+/** The one that the others are compared with. */
+export const reference = backends.at(-1) as string;
+
 /** The bits of an array, every NaN as one. */
 export const words = (array: Float32Array | Float64Array): string[] =>
   Array.from(array, (x) => (Object.is(x, -0) ? '-0' : String(x)));

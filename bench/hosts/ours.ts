@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 
 import * as library from 'keras-optimizers';
 import { useBackend } from '../../dist/native.js';
-import { timed, type Instance, type Task } from '../host.ts';
+import { timed } from '../../lib/bench/measure.ts';
+import type { Instance, Task } from '../host.ts';
 import { gradientOf, kBatches, narrowed, rowsOf, variableOf } from '../inputs.ts';
 import { elementsOf, totalOf, type Shape } from '../work.ts';
 
@@ -60,7 +61,7 @@ const firstSteps =
     let seconds = 0;
     for (let i = 0; i < repetitions; i++) {
       const made = fresh(task, 'first');
-      seconds += timed(() => made.optimizer.apply(made.gradients[0]))(1) as number;
+      seconds += timed(() => made.optimizer.apply(made.gradients[0]))(1);
       drop(made);
     }
     return seconds;

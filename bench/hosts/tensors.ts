@@ -1,7 +1,8 @@
 // What the drivers on TensorFlow.js share: a backend, the task's tensors, and steps of an optimizer on them.
 import * as tf from '@tensorflow/tfjs-core';
 
-import { timed, type Instance, type Task } from '../host.ts';
+import { timed } from '../../lib/bench/measure.ts';
+import type { Instance, Task } from '../host.ts';
 import { gradientOf, variableOf } from '../inputs.ts';
 import { loadTfjsNode } from '../tfjs/node.ts';
 import { elementsOf } from '../work.ts';

@@ -1,6 +1,6 @@
 // Our optimizers and those of TensorFlow.js on one backend: first whether they do the same, then how long a step takes.
 import { check } from '../check.ts';
-import { inRounds, summary, type Lane, type Summary } from '../measure.ts';
+import { inRounds, summary, type Lane, type Summary } from '../../lib/bench/measure.ts';
 import { Peers } from '../peer.ts';
 import { taskOf } from '../task.ts';
 import { shapesOf } from '../work.ts';

@@ -1,6 +1,6 @@
 // The table of npm run bench:tfjs, a row for each backend and size.
 import { markdown } from '../markdown.ts';
-import type { Summary } from '../measure.ts';
+import type { Summary } from '../../lib/bench/measure.ts';
 import { short, times } from '../table.ts';
 import { entrants, type Outcome, type Time } from './contest.ts';
 

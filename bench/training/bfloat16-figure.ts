@@ -1,5 +1,5 @@
 // The figure of npm run bench:bfloat16: for each task the losses, and how far they are from those of float32.
-import { lineChart, type Panel, type Point, type Series } from '../../charts/lines.ts';
+import { lineChart, type Panel, type Point, type Series } from '../../lib/charts/lines.ts';
 import type { Curve, Points } from './curve.ts';
 import { tasks } from './tasks.ts';
 import { variants, type Variant } from './variants.ts';

@@ -1,6 +1,6 @@
 // One curve of npm run bench:bfloat16, in a process of its own, forked by bfloat16.ts: gets a request, sends the curve.
 import { Nadam, type Optimizer, type VariableDtype } from 'keras-optimizers';
-import { quantile } from '../measure.ts';
+import { quantile } from '../../lib/bench/measure.ts';
 import { tasks, type Task } from './tasks.ts';
 import { variants, type Variant } from './variants.ts';
 

@@ -1,5 +1,5 @@
 // The tables of npm run bench:mnist.
-import { quantile } from '../measure.ts';
+import { quantile } from '../../lib/bench/measure.ts';
 import type { Answer } from './contestant.ts';
 import type { Job } from './job.ts';
 

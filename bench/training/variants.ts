@@ -1,6 +1,6 @@
 // The curves of npm run bench:bfloat16: same seed, same batches, and these options of the optimizer.
 import type { Nadam } from 'keras-optimizers';
-import type { Series } from '../../charts/lines.ts';
+import type { Series } from '../../lib/charts/lines.ts';
 import { bfloat16, float16 } from './round.ts';
 
 export interface Variant {

@@ -1,5 +1,5 @@
 // docs/figures/nadam-family.svg: what the warm-up of the momentum does to a step, and to a descent.
-import { lineChart, type Panel, type Point, type Series } from '../lines.ts';
+import { lineChart, type Panel, type Point, type Series } from '../../lib/charts/lines.ts';
 import { all, family, stepLengths, type Member } from './members.ts';
 import { descend, kDimensions, kRuns } from './valley.ts';
 

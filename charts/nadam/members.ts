@@ -1,7 +1,7 @@
 // The members of Nadam's family that the figure and docs/nadam.md show, and Adam beside them.
 import { arithmetics } from '../../lib/arithmetic.ts';
 import { Adam, Nadam, Variable, type Optimizer } from '../../lib/index.ts';
-import type { Color } from '../svg.ts';
+import type { Color } from '../../lib/charts/svg.ts';
 
 /** A Nadam that shows its momentum. */
 export class OpenNadam extends Nadam {

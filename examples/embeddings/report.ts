@@ -1,6 +1,6 @@
 // What the trainings came to: the figure, and two tables.
-import { lineChart } from '../../charts/lines.ts';
-import { colors } from '../../charts/svg.ts';
+import { lineChart } from '../../lib/charts/lines.ts';
+import { colors } from '../../lib/charts/svg.ts';
 import type { Corpus } from './corpus.ts';
 import { nearest } from './neighbours.ts';
 import type { Training } from './training.ts';

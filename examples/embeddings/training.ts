@@ -1,7 +1,7 @@
 // Trains word vectors with an optimizer. Equal options mean equal vectors in the beginning, and equal batches.
 import type { Optimizer } from 'keras-optimizers';
 
-import type { Point } from '../../charts/lines.ts';
+import type { Point } from '../../lib/charts/lines.ts';
 import { mulberry32 } from '../random.ts';
 import type { Corpus } from './corpus.ts';
 import { Pairs } from './pairs.ts';

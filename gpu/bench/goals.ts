@@ -1,5 +1,5 @@
 // What the figures are to reach, each with what was found.
-import { quantile } from '../../bench/measure.ts';
+import { quantile } from '../../lib/bench/measure.ts';
 import type { Outcome } from './trial.ts';
 
 export interface Goal {

@@ -4,7 +4,7 @@ import type { Optimizer, Variable } from '../../lib/index.ts';
 import { addon, type Memory } from '../../lib/native.ts';
 import { elementsOf, totalOf } from '../../bench/work.ts';
 import { pattern } from '../../bench/inputs.ts';
-import { quantile } from '../../bench/measure.ts';
+import { quantile } from '../../lib/bench/measure.ts';
 import { indexOf } from '../checks/foreign.ts';
 import { zerosOn, type GpuName } from '../checks/variables.ts';
 import { bytesOf, kClip, type Rule, type Work } from './works.ts';

@@ -1,7 +1,7 @@
 // One trial: an optimizer on a work, with or without a norm, in turn with the copy and with PyTorch.
 import type { GpuName } from '../checks/variables.ts';
 import { elementsOf, totalOf } from '../../bench/work.ts';
-import { quantile, summary, type Summary } from '../../bench/measure.ts';
+import { quantile, summary, type Summary } from '../../lib/bench/measure.ts';
 import { Copy, Ours, type Lane } from './lanes.ts';
 import { inRounds, type Samples } from './rounds.ts';
 import type { Torch } from './torch.ts';

@@ -4,6 +4,7 @@ import type { Optimizer } from '../optimizer.ts';
 
 /** What a callback is given to work on: anything that has an optimizer. */
 export interface Model {
+  /** What it is trained with. */
   readonly optimizer: Optimizer;
   /** Set to true, it asks a loop that looks at it to end; `model.fit` of TensorFlow.js does. */
   stop_training?: boolean;
@@ -12,15 +13,19 @@ export interface Model {
 export type Logs = Record<string, number | null | undefined>;
 /** What a training loop says of itself; `epochs` is how many there will be. */
 export interface Params {
+  /** How many there will be. */
   readonly epochs?: number;
   readonly [name: string]: unknown;
 }
 /** An optimizer by its class and name, for messages. */
 export const titleOf = (optimizer: Optimizer): string => `${classNameOf(optimizer.constructor)} "${optimizer.name}"`;
 
-type Always = [logs?: Logs | null];
-type Batch = [batch: number, logs?: Logs | null];
-type Epoch = [epoch: number, logs?: Logs | null];
+/** The arguments of most hooks. */
+export type OfAll = [logs?: Logs | null];
+/** The arguments of the hooks of a batch. */
+export type OfBatch = [batch: number, logs?: Logs | null];
+/** The arguments of the hooks of an epoch. */
+export type OfEpoch = [epoch: number, logs?: Logs | null];
 
 /**
  * The base of all callbacks: every hook, doing nothing. A training loop calls the hooks at their moments; extend the class and
@@ -66,41 +71,41 @@ export class Callback {
   }
 
   /** Before the first epoch. */
-  on_train_begin(..._: Always): void {}
+  on_train_begin(..._: OfAll): void {}
   /** After the last epoch. */
-  on_train_end(..._: Always): void {}
+  on_train_end(..._: OfAll): void {}
   /** Before an epoch; the first one is 0. */
-  on_epoch_begin(..._: Epoch): void {}
+  on_epoch_begin(..._: OfEpoch): void {}
   /** After an epoch and its validation; `logs` are its results, to which callbacks add `learning_rate`. */
-  on_epoch_end(..._: Epoch): void {}
+  on_epoch_end(..._: OfEpoch): void {}
   /** Before an evaluation or a validation. */
-  on_test_begin(..._: Always): void {}
+  on_test_begin(..._: OfAll): void {}
   /** After an evaluation or a validation. */
-  on_test_end(..._: Always): void {}
+  on_test_end(..._: OfAll): void {}
   /** Before a prediction. */
-  on_predict_begin(..._: Always): void {}
+  on_predict_begin(..._: OfAll): void {}
   /** After a prediction. */
-  on_predict_end(..._: Always): void {}
+  on_predict_end(..._: OfAll): void {}
   /** Before a batch of an epoch. Calls `on_batch_begin`. */
-  on_train_batch_begin(...batch: Batch): void {
+  on_train_batch_begin(...batch: OfBatch): void {
     this.on_batch_begin(...batch);
   }
   /** After a batch of an epoch. Calls `on_batch_end`. */
-  on_train_batch_end(...batch: Batch): void {
+  on_train_batch_end(...batch: OfBatch): void {
     this.on_batch_end(...batch);
   }
   /** Keras's older name of `on_train_batch_begin`. */
-  on_batch_begin(..._: Batch): void {}
+  on_batch_begin(..._: OfBatch): void {}
   /** Keras's older name of `on_train_batch_end`. */
-  on_batch_end(..._: Batch): void {}
+  on_batch_end(..._: OfBatch): void {}
   /** Before a batch of an evaluation. */
-  on_test_batch_begin(..._: Batch): void {}
+  on_test_batch_begin(..._: OfBatch): void {}
   /** After a batch of an evaluation. */
-  on_test_batch_end(..._: Batch): void {}
+  on_test_batch_end(..._: OfBatch): void {}
   /** Before a batch of a prediction. */
-  on_predict_batch_begin(..._: Batch): void {}
+  on_predict_batch_begin(..._: OfBatch): void {}
   /** After a batch of a prediction. */
-  on_predict_batch_end(..._: Batch): void {}
+  on_predict_batch_end(..._: OfBatch): void {}
 
   /** The name of its class, for messages. */
   protected get who(): string {

@@ -6,7 +6,7 @@ export { ReduceLROnPlateau } from './reduce_lr_on_plateau.ts';
 export { SwapEMAWeights } from './swap_ema_weights.ts';
 export { TensorBoard } from './tensor_board.ts';
 
-export type { Logs, Model, Params } from './callback.ts';
+export type { Logs, Model, OfAll, OfBatch, OfEpoch, Params } from './callback.ts';
 export type { EpochSchedule } from './learning_rate_scheduler.ts';
 export type { Mode } from './monitor.ts';
 export type { UpdateFrequency } from './tensor_board.ts';

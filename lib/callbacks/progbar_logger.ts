@@ -42,7 +42,7 @@ export class ProgbarLogger extends Callback {
   #inFit = false; // where a validation shows nothing
 
   /**
-   * @param options `verbose`: 0, 1 or 2, whatever `set_params` says
+   * @param args one object of options: `verbose`: 0, 1 or 2, whatever `set_params` says
    * @throws TypeError `ERR_OPT_CONFIG_TYPE`, RangeError `ERR_OPT_CONFIG_RANGE` for anything else
    */
   constructor(...args: [options?: Options<typeof fields>]) {

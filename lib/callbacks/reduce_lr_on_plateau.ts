@@ -14,13 +14,21 @@ import { checkEpoch, checkLogs, logRate, printRate, readRate } from './learning_
 import { isBetter, isMinimized, resultOf, type Mode } from './monitor.ts';
 
 const fields = {
+  /** The name of the result in the logs. */
   monitor: text('val_loss'),
+  /** What the rate is multiplied with, in [0, 1). */
   factor: { ...finite(0.1), expects: 'a number in [0, 1)', allows: (x: number) => x >= 0 && x < 1 },
+  /** Epochs without improvement until then. */
   patience: whole(10),
+  /** 1 prints a line at every reduction. */
   verbose: whole(0),
+  /** Whether `"min"` or `"max"` is better; `"auto"` knows of losses only. */
   mode: text('auto') as Field<Mode, false>,
+  /** How much is an improvement. */
   min_delta: { ...finite(1e-4), take: Math.abs },
+  /** Epochs of rest after a reduction. */
   cooldown: whole(0),
+  /** The lowest rate. */
   min_lr: nonNegative(0),
 };
 
@@ -50,7 +58,7 @@ export class ReduceLROnPlateau extends Callback {
   #warned = false;
 
   /**
-   * @param options `monitor`: the name of the result in the logs; `factor` in [0, 1); `patience` and `cooldown` in epochs;
+   * @param args one object of options: `monitor`: the name of the result in the logs; `factor` in [0, 1); `patience` and `cooldown` in epochs;
    *   `verbose`: 1 prints a line at every reduction; `mode`: whether `"min"` or `"max"` is better, `"auto"` knows of losses
    *   only; `min_delta`: how much is an improvement; `min_lr`: the lowest rate
    * @throws TypeError `ERR_OPT_CONFIG_TYPE`, RangeError `ERR_OPT_CONFIG_RANGE` for anything else

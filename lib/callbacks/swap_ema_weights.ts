@@ -27,7 +27,7 @@ export class SwapEMAWeights extends Callback {
   #swapped: Optimizer | undefined;
 
   /**
-   * @param options `swap_on_epoch`: put the averages into the variables at the end of every epoch, for whoever saves them there,
+   * @param args one object of options: `swap_on_epoch`: put the averages into the variables at the end of every epoch, for whoever saves them there,
    *   and take them out when the next one begins. After the last of `params.epochs` they stay, for good: the variables are lost
    * @throws TypeError `ERR_OPT_CONFIG_TYPE` for anything else
    */

@@ -86,7 +86,7 @@ export class TensorBoard extends Callback {
   #iterations = 0; // when the epoch began
 
   /**
-   * @param options `log_dir`; `update_freq`: `"epoch"`, or `"batch"` or a number of batches, for results of batches too;
+   * @param args one object of options: `log_dir`; `update_freq`: `"epoch"`, or `"batch"` or a number of batches, for results of batches too;
    *   `write_steps_per_second`. Keras's other options are taken only where they turn something off
    * @throws TypeError `ERR_OPT_CONFIG_TYPE`, RangeError `ERR_OPT_CONFIG_RANGE` for anything else
    */

@@ -26,6 +26,7 @@ export type CheckpointErrorCode =
 
 /** A file that cannot be written, read or used. Nothing has been loaded, and a file that was there before is as it was. */
 export class CheckpointError extends Error {
+  /** The name of its class. */
   override readonly name = 'CheckpointError';
   /** What has happened. */
   readonly code: CheckpointErrorCode;

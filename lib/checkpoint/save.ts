@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 
-import { classNameOf, flag, readOptions, type Options } from '../configurable.ts';
+import { classNameOf, flag, readOptions } from '../configurable.ts';
 import { describe, stateError, typeError } from '../errors.ts';
 import { stringify } from '../json.ts';
 import { Optimizer } from '../optimizer.ts';
@@ -16,7 +16,10 @@ import { piecesOf, type Tensor } from './tensors.ts';
 
 const ofSave = { variables: flag(false) };
 /** Of `save`. */
-export type SaveOptions = Options<typeof ofSave>;
+export interface SaveOptions {
+  /** Whether the values of the variables are saved as well; default false. */
+  readonly variables?: boolean | undefined;
+}
 
 /** A path, or a URL of a file. */
 export type FilePath = string | URL;

@@ -2,6 +2,7 @@
 import { isPlainObject } from '../configurable.ts';
 import { describe, typeError } from '../errors.ts';
 import type { Optimizer } from '../optimizer.ts';
+import { warn } from '../platform.ts';
 import { Variable } from '../variable.ts';
 import { copyOf, setWeights, type Weight, type WeightArray } from '../weights.ts';
 
@@ -30,7 +31,7 @@ export function loadOwnVariables(who: string, optimizer: Optimizer, store: unkno
   const values = new Map(entriesOf(who, store));
   if (values.size !== variables.length) {
     const why = optimizer.built ? '' : ' This is likely because the optimizer has not been called/built yet.';
-    process.emitWarning(
+    warn(
       `Skipping variable loading for optimizer '${name}', because it has ${variables.length} variables whereas the saved optimizer has ${values.size} variables.${why}`,
     );
     return;

@@ -13,6 +13,7 @@ import { kVars } from '../keras/groups.ts';
 import { formIn } from '../keras/load.ts';
 import { variablesOf } from '../keras/model.ts';
 import { normOf, numberOf } from './norm.ts';
+import { rateIn } from './rate.ts';
 
 export type Format = '.safetensors' | '.keras' | '.weights.h5';
 
@@ -181,11 +182,6 @@ const storedArray = ({ path, shape, dtype, value }: Stored): ArrayDescription =>
   ...measured(shape, value),
 });
 
-function rateIn(form: Config | undefined): unknown {
-  if (!isPlainObject(form?.config)) return undefined;
-  const { inner_optimizer: inner, learning_rate: rate } = form.config;
-  return isPlainObject(inner) ? rateIn(inner) : rate;
-}
 const isSchedule = (rate: unknown): boolean => isPlainObject(rate);
 
 /** The number that is kept, or what the schedule gives for the next update, if it is one of those that are known. */

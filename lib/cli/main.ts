@@ -1,8 +1,8 @@
 // Finds the command, and says what went wrong: in one line, with the code of the error, never with a stack.
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import { commands, UsageError, type Command, type Terminal } from './commands.ts';
+import { version } from './package.ts';
 import { columns, printable } from './text.ts';
 
 const kProgram = 'keras-optimizers';
@@ -31,9 +31,9 @@ async function dispatch(name: string, rest: readonly string[], terminal: Termina
   const command = await entry.load();
   if (rest.includes('--help') || rest.includes('-h')) return terminal.out(helpOf(command));
   const { values, positionals } = parseArgs({ args: [...rest], options: command.options, allowPositionals: true });
-  const { expects } = command;
-  if (positionals.length !== expects.length)
-    throw new UsageError(`expects ${expects.join(' and ')}, got ${positionals.length} arguments`);
+  const { expects, more } = command;
+  const fits = positionals.length === expects.length || (more !== undefined && positionals.length > expects.length);
+  if (!fits) throw new UsageError(`expects ${expects.join(' and ') || 'no'} arguments, got ${positionals.length}`);
   await command.run(positionals, values, terminal);
 }
 
@@ -54,7 +54,7 @@ function messageOf(error: unknown): string {
 
 const help = (): string => `Usage: ${kProgram} COMMAND [OPTIONS]
 
-Checkpoints of optimizers from the command line.
+Keras's optimizers for Node.js from the command line: what runs here and how fast, schedules as curves, checkpoints.
 
 Commands:
 ${columns(Object.entries(commands).map(([name, { summary }]) => [name, summary]))}
@@ -63,13 +63,7 @@ ${columns([
   ['--help', 'show this; behind a command, what that one does'],
   ['--version', 'show the version'],
 ])}
-Exit codes: 0 done; 1 a file cannot be read, written or used (the message begins with its code, as ERR_CKPT_HASH);
-2 the command line is wrong.
+Exit codes: 0 done; 1 it could not be done (the message begins with its code, as ERR_CKPT_HASH); 2 the command line is wrong.
 `;
 
 const helpOf = ({ usage, help }: Command): string => `Usage: ${kProgram} ${usage}\n\n${help}`;
-
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { readonly version: string }).version;
-}

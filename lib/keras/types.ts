@@ -19,6 +19,7 @@ export interface KerasVariable {
   readonly path: string;
   /** The name of its layer: `hidden`. Undefined where the file does not say it. */
   readonly layer: string | undefined;
+  /** Length of each dimension. */
   readonly shape: readonly number[];
   /** Its dtype in the file: `float32`, `bfloat16`, `uint32`. */
   readonly dtype: string;

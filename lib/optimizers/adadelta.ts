@@ -4,7 +4,12 @@ import { Optimizer } from '../optimizer.ts';
 import type { Hyper, Moment } from '../step.ts';
 import { common } from './common.ts';
 
-const own = { rho: fraction(0.95), epsilon: nonNegative(1e-7) };
+const own = {
+  /** Decay of both means of squares, in [0, 1]. */
+  rho: fraction(0.95),
+  /** Under the roots, >= 0. */
+  epsilon: nonNegative(1e-7),
+};
 const fields = { ...common(0.001), ...own };
 
 export interface Adadelta extends Values<typeof own> {}

@@ -8,10 +8,15 @@ import { common } from './common.ts';
 
 const beta2Decay = { ...finite(-0.8), expects: 'a number <= 0', allows: (x: number) => Number.isFinite(x) && x <= 0 };
 const own = {
+  /** Exponent of the step in the decay of the mean of squares, `1 - t ** beta_2_decay`; <= 0. */
   beta_2_decay: beta2Decay,
+  /** Added to every square, >= 0. */
   epsilon_1: nonNegative(1e-30),
+  /** The least root mean square of a variable that a relative step takes, >= 0. */
   epsilon_2: nonNegative(0.001),
+  /** The largest root mean square of an update, > 0. */
   clip_threshold: positive(1),
+  /** Asks for a rate of at most `1 / sqrt(step)`, which it is without it as well, as in Keras. */
   relative_step: flag(true),
 };
 const shared = common(0.001);

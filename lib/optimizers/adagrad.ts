@@ -4,7 +4,12 @@ import { Optimizer } from '../optimizer.ts';
 import type { Hyper, Moment } from '../step.ts';
 import { common } from './common.ts';
 
-const own = { initial_accumulator_value: nonNegative(0.1), epsilon: nonNegative(1e-7) };
+const own = {
+  /** What the sums of squares begin at, >= 0. */
+  initial_accumulator_value: nonNegative(0.1),
+  /** Under the root, >= 0. */
+  epsilon: nonNegative(1e-7),
+};
 const fields = { ...common(0.001), ...own };
 
 export interface Adagrad extends Values<typeof own> {}

@@ -5,9 +5,13 @@ import type { Hyper, Moment } from '../step.ts';
 import { common } from './common.ts';
 
 const own = {
+  /** Decay of the mean of the gradients, in [0, 1]; or a function of no arguments, called once a step. */
   beta_1: orCallable(fraction(0.9)),
+  /** Decay of the mean of their squares, in [0, 1]; or a function of no arguments, called once a step. */
   beta_2: orCallable(fraction(0.999)),
+  /** Beside the root of the uncorrected mean of squares, >= 0. */
   epsilon: nonNegative(1e-7),
+  /** Whether the largest mean of squares so far divides, instead of the last. */
   amsgrad: flag(false),
 };
 const fields = { ...common(0.001), ...own };

@@ -4,7 +4,14 @@ import { Optimizer } from '../optimizer.ts';
 import type { Hyper, Moment } from '../step.ts';
 import { common } from './common.ts';
 
-const own = { beta_1: orCallable(fraction(0.9)), beta_2: orCallable(fraction(0.999)), epsilon: nonNegative(1e-7) };
+const own = {
+  /** Decay of the mean of the gradients, in [0, 1]; or a function of no arguments, called once a step. */
+  beta_1: orCallable(fraction(0.9)),
+  /** Decay of the largest absolute value, in [0, 1]; or a function of no arguments, called once a step. */
+  beta_2: orCallable(fraction(0.999)),
+  /** Keeps the divisor from 0, >= 0. */
+  epsilon: nonNegative(1e-7),
+};
 const fields = { ...common(0.001), ...own };
 
 export interface Adamax extends Values<typeof own> {}

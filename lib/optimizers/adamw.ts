@@ -8,6 +8,10 @@ import { Adam } from './adam.ts';
  * @example new AdamW({ learning_rate: 0.001, weight_decay: 0.004 })
  */
 export class AdamW extends Adam {
-  static override readonly fields = { ...Adam.fields, weight_decay: finite(0.004) };
+  static override readonly fields = {
+    ...Adam.fields,
+    /** Decoupled: `p - p * weight_decay * learning_rate` before the step; a number. */
+    weight_decay: finite(0.004),
+  };
   static override readonly className = 'AdamW';
 }

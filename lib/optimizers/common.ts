@@ -2,6 +2,7 @@
 import {
   checkField,
   counting,
+  extension,
   finite,
   flag,
   isPlainFunction,
@@ -31,32 +32,47 @@ const learningRate = (value: number): Field<LearningRate, false> => ({
   allows: (x) => typeof x !== 'number' || Number.isFinite(x),
 });
 
-const gradientAccumulationSteps = {
+const gradientAccumulationSteps: Field<number | null, false> = {
   ...counting(nullable(finite(0))),
   expects: 'a number >= 2, 0 or null',
-  allows: (x: number | null) => x === null || x === 0 || (Number.isFinite(x) && x >= 2),
+  allows: (x) => x === null || x === 0 || (Number.isFinite(x) && x >= 2),
 };
 
+/** The arguments of every optimizer, with a default for the learning rate. */
 export const common = (learning_rate: number) => ({
-  name: { ...nullable(text('')), expects: 'a string' },
+  /** In messages, configs and paths; null: the class in snake case, with a number from the second one on. */
+  name: { ...nullable(text('')), expects: 'a string' } as Field<string | null, false>,
+  /** A number, a schedule, or a function of the raw counter. */
   learning_rate: learningRate(learning_rate),
+  /** Decoupled: `p - p * weight_decay * learning_rate` before the step; null: none. */
   weight_decay: nullable(finite()),
+  /** Scales each gradient down to this L2 norm; null: none. At most one of the three clippings is given. */
   clipnorm: nullable(finite()),
+  /** Scales all gradients together down to this L2 norm; null: none. */
   global_clipnorm: nullable(finite()),
+  /** Clips each element of a gradient to `[-clipvalue, clipvalue]`; null: none. */
   clipvalue: nullable(finite()),
+  /** Whether moving averages of the variables are kept. */
   use_ema: flag(false),
+  /** Of the averages, in [0, 1]: what an average keeps of itself in a step. */
   ema_momentum: finite(0.99),
+  /** At every so many steps the averages become the variables; null or 0: never. */
   ema_overwrite_frequency: counting(nullable(finite())),
+  /** What the loss was multiplied by: gradients are divided by it; null: nothing. */
   loss_scale_factor: nullable(finite()),
+  /** So many calls make one update with the mean of their gradients, 2 or more; null or 0: every call. */
   gradient_accumulation_steps: gradientAccumulationSteps,
-  // Extensions: docs/bfloat16.md. The slots of float32 variables in half the memory, how they are rounded, the seed of that,
-  // and how a Uint16Array among the gradients is read.
-  state_dtype: { ...oneOf(['float32', 'bfloat16'] as const), extension: true },
-  state_rounding: { ...oneOf(['stochastic', 'nearest'] as const), extension: true },
-  seed: { ...whole(0), extension: true },
-  gradient_dtype: { ...nullable(oneOf(['bfloat16', 'float16'] as const)), extension: true },
-  // Keras 1 and 2: lr / (1 + decay * iterations).
-  decay: { ...nullable(nonNegative(0)), transient: true },
+  /** How the slots of float32 variables are kept. An extension, as the next three: docs/bfloat16.md. */
+  state_dtype: extension(oneOf(['float32', 'bfloat16'])),
+  /** How a new value becomes a bfloat16. */
+  state_rounding: extension(oneOf(['stochastic', 'nearest'])),
+  /** Of the random numbers of `"stochastic"`: a whole number >= 0. */
+  seed: extension(whole(0)),
+  /** How a Uint16Array among the gradients is read; null: it is refused. */
+  gradient_dtype: extension(nullable(oneOf(['bfloat16', 'float16']))),
+  /** Of Keras 1 and 2, `learning_rate / (1 + decay * iterations)`: becomes a schedule. */
+  decay: { ...nullable(nonNegative(0)), transient: true } as Field<number | null, false>,
+  /** Refused: its name is `learning_rate`. */
   lr: refused('its name is learning_rate'),
 });
 

@@ -10,11 +10,17 @@ const learningRatePower = {
   allows: (x: number) => Number.isFinite(x) && x <= 0,
 };
 const own = {
+  /** Of the sums of squares, <= 0: -0.5 is a root, 0 a constant rate. */
   learning_rate_power: learningRatePower,
+  /** What the sums of squares begin at, >= 0. */
   initial_accumulator_value: nonNegative(0.1),
+  /** Weight of the L1 penalty, >= 0. */
   l1_regularization_strength: nonNegative(0),
+  /** Weight of the L2 penalty, >= 0. */
   l2_regularization_strength: nonNegative(0),
+  /** Weight of an L2 penalty that is added to the gradient, >= 0. */
   l2_shrinkage_regularization_strength: nonNegative(0),
+  /** The paper's beta, added to the root of the sums. */
   beta: finite(0),
 };
 const fields = { ...common(0.001), ...own };

@@ -5,8 +5,11 @@ import type { Hyper, Moment } from '../step.ts';
 import { common } from './common.ts';
 
 const own = {
+  /** Decay of the mean of the gradients, in [0, 1]; or a function of no arguments, called once a step. */
   beta_1: orCallable(fraction(0.9)),
+  /** Decay of the mean of their squares, in [0, 1]; or a function of no arguments, called once a step. */
   beta_2: orCallable(fraction(0.999)),
+  /** Keeps the divisor from 0, >= 0. */
   epsilon: nonNegative(1e-7),
 };
 const fields = { ...common(0.001), ...own };

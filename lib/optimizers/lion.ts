@@ -4,7 +4,12 @@ import { Optimizer } from '../optimizer.ts';
 import type { Hyper, Moment } from '../step.ts';
 import { common } from './common.ts';
 
-const own = { beta_1: orCallable(positiveFraction(0.9)), beta_2: orCallable(fraction(0.99)) };
+const own = {
+  /** What the direction has of the momentum, in (0, 1]; or a function of no arguments, called once a step. */
+  beta_1: orCallable(positiveFraction(0.9)),
+  /** What the momentum keeps of itself, in [0, 1]; or a function of no arguments, called once a step. */
+  beta_2: orCallable(fraction(0.99)),
+};
 const fields = { ...common(0.001), ...own };
 
 export interface Lion extends Values<typeof own> {}

@@ -14,14 +14,17 @@ const innerOptimizer: Field<Optimizer, true> = {
   allows: (x) => !(x instanceof LossScaleOptimizer),
 };
 const own = {
+  /** The optimizer that does the steps. */
   inner_optimizer: innerOptimizer,
+  /** What the loss is multiplied by at first. */
   initial_scale: finite(2 ** 15),
+  /** After so many finite steps in a row the scale is doubled. */
   dynamic_growth_steps: counting(finite(2000)),
 };
 const fields = {
   ...unused('set it on the inner_optimizer'),
   ...own,
-  // Keras 2.
+  /** Of Keras 2: true or left out. */
   dynamic: {
     ...flag(true),
     expects: 'left out or true: for a constant scale set loss_scale_factor on the inner_optimizer',
@@ -38,6 +41,7 @@ export interface LossScaleOptions {
   readonly initial_scale?: number | undefined;
   /** After how many steps in a row with finite gradients the scale doubles; default 2000. */
   readonly dynamic_growth_steps?: number | undefined;
+  /** Of the wrapper. */
   readonly name?: string | null | undefined;
   /** Accepted as true and ignored; old configs have it. */
   readonly dynamic?: boolean | undefined;

@@ -24,10 +24,12 @@ export interface MultiOptions {
   readonly optimizer_map: OptimizerMap | OptimizerSelector;
   /** Replaces that of every optimizer, also as null. */
   readonly loss_scale_factor?: number | null | undefined;
+  /** Of the wrapper. */
   readonly name?: string | null | undefined;
 }
 
 export interface MultiOptimizer {
+  /** Which optimizer trains which variable. */
   readonly optimizer_map: OptimizerMap | OptimizerSelector;
 }
 

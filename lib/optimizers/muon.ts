@@ -35,19 +35,33 @@ const patterns: Field<readonly string[] | null, false> = {
 };
 
 const own = {
+  /** `beta_1` of the other variables, which are AdamW's; or a function of no arguments, called once a step. */
   adam_beta_1: orCallable(fraction(0.9)),
+  /** `beta_2` of the other variables; or a function of no arguments, called once a step. */
   adam_beta_2: orCallable(fraction(0.999)),
+  /** Keeps divisors from 0, >= 0: of the norm of a matrix, and in AdamW. */
   epsilon: nonNegative(1e-7),
+  /** Regular expressions; a variable in whose path one is found is left to AdamW. */
   exclude_layers: patterns,
+  /** Of the Newton-Schulz polynomial `a x + b x^3 + c x^5`. */
   muon_a: finite(3.4445),
+  /** Of the Newton-Schulz polynomial. */
   muon_b: finite(-4.775),
+  /** Of the Newton-Schulz polynomial. */
   muon_c: finite(2.0315),
+  /** The learning rate of AdamW in learning rates. */
   adam_lr_ratio: finite(1),
+  /** What the momentum of a matrix keeps of itself. */
   momentum: finite(0.95),
+  /** Newton-Schulz iterations: a whole number >= 0. */
   ns_steps: whole(5),
+  /** Whether the direction looks ahead along the momentum. */
   nesterov: flag(true),
+  /** Whether embeddings are left to AdamW. */
   exclude_embeddings: flag(true),
+  /** Decoupled weight decay of AdamW; null: none. */
   adam_weight_decay: { ...nullable(finite()), default: 0.004 },
+  /** Scales the direction of a matrix, with the root of its longer side; null: it is not scaled. */
   rms_rate: { ...nullable(finite()), default: 0.2 },
 };
 const fields = { ...common(0.001), weight_decay: { ...nullable(finite()), default: 0.004 }, ...own };

@@ -26,25 +26,32 @@ const momentumDecay: Field<number | 'Infinity', false> = {
   extension: true,
 };
 const own = {
+  /** Decay of the mean of the gradients, in [0, 1]; or a function of no arguments, called once a step. */
   beta_1: orCallable(fraction(0.9)),
+  /** Decay of the mean of their squares, in [0, 1]; or a function of no arguments, called once a step. */
   beta_2: orCallable(fraction(0.999)),
+  /** Beside the root of the corrected mean of squares, >= 0. */
   epsilon: nonNegative(1e-7),
+  /** How fast the momentum warms up, >= 0: 1 is Keras, 0.004 PyTorch, Infinity at once. An extension: docs/nadam.md. */
   momentum_decay: momentumDecay,
-  // Legacy Keras kept its schedule_decay under this name, so that nothing says which of the two is meant.
+  /** Refused. Legacy Keras kept its schedule_decay under this name, so that nothing says which of the two is meant. */
   decay: refused(
     'of the momentum it is momentum_decay, of the learning rate new InverseTimeDecay({ ... }) as learning_rate',
   ),
+  /** Refused: its name is `momentum_decay`. */
   schedule_decay: refused('its name is momentum_decay'),
 };
 const fields = { ...common(0.001), ...own };
 
 export interface Nadam extends Omit<Values<typeof own>, 'momentum_decay' | 'decay' | 'schedule_decay'> {
+  /** How fast the momentum warms up, >= 0: 1 is Keras, 0.004 PyTorch, Infinity at once. An extension: docs/nadam.md. */
   readonly momentum_decay: number;
 }
 
 /** Nadam or an heir of it that takes Nadam's options. */
-type NadamClass = new (options: Options<typeof fields>) => Nadam;
-type Rated<C extends NadamClass> = ConstructorParameters<C>[0] & { readonly learning_rate: LearningRate };
+export type NadamClass = new (options: Options<typeof fields>) => Nadam;
+/** Options of which the learning rate has to be given. */
+export type Rated<C extends NadamClass> = ConstructorParameters<C>[0] & Readonly<Record<'learning_rate', LearningRate>>;
 
 /**
  * Adam with Nesterov momentum, openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ. The momentum warms up:

@@ -15,7 +15,8 @@ import { Wrapping } from '../wrapping.ts';
 const isMember = (x: unknown): x is Optimizer => Optimizer.is(x) && !(Optimizer.runnerOf(x) instanceof Wrapping);
 export const memberExpected = 'an optimizer of this package, and none that wraps others';
 
-type Entries = Readonly<Record<string, Optimizer>> | ReadonlyMap<string, Optimizer>;
+/** Optimizers by the path of a variable, or a regular expression for paths. */
+export type OptimizersByPath = Readonly<Record<string, Optimizer>> | ReadonlyMap<string, Optimizer>;
 const fields = {
   default_optimizer: {
     required: true,
@@ -30,7 +31,7 @@ const fields = {
     expects: 'an object or a Map of optimizers by path or pattern, or null',
     is: (x) => x === null || x instanceof Map || isPlainObject(x),
     allows: () => true,
-  } as Field<Entries | null, false>,
+  } as Field<OptimizersByPath | null, false>,
 };
 
 /** What an `OptimizerMap` is made of. */
@@ -38,7 +39,7 @@ export interface OptimizerMapOptions {
   /** Of the variables that nothing else is said of. */
   readonly default_optimizer: Optimizer;
   /** Optimizers by the path of a variable or a regular expression. */
-  readonly optimizer_map?: Entries | null | undefined;
+  readonly optimizer_map?: OptimizersByPath | null | undefined;
 }
 
 /**
@@ -125,6 +126,7 @@ export class OptimizerMap {
   entries(): MapIterator<[string, Optimizer]> {
     return this.#map.entries();
   }
+  /** As `entries`. */
   [Symbol.iterator](): MapIterator<[string, Optimizer]> {
     return this.entries();
   }

@@ -4,7 +4,16 @@ import { Optimizer } from '../optimizer.ts';
 import type { Hyper, Moment } from '../step.ts';
 import { common } from './common.ts';
 
-const own = { rho: fraction(0.9), momentum: fraction(0), epsilon: nonNegative(1e-7), centered: flag(false) };
+const own = {
+  /** Decay of the mean of the squares, in [0, 1]. */
+  rho: fraction(0.9),
+  /** What a step keeps of the step before it, in [0, 1]. */
+  momentum: fraction(0),
+  /** Under the root, >= 0. */
+  epsilon: nonNegative(1e-7),
+  /** Whether the square of the mean gradient is taken off the mean of squares. */
+  centered: flag(false),
+};
 const fields = { ...common(0.001), ...own };
 
 export interface RMSprop extends Values<typeof own> {}

@@ -5,9 +5,13 @@ import type { Hyper, Moment } from '../step.ts';
 import { common } from './common.ts';
 
 const own = {
+  /** Where gradients are taken, between the base point (0, excluded) and the average (1); or a function of no arguments. */
   beta_1: orCallable(positiveFraction(0.9)),
+  /** Decay of the mean of their squares, in [0, 1]; or a function of no arguments, called once a step. */
   beta_2: orCallable(fraction(0.999)),
+  /** Keeps the divisor from 0, >= 0. */
   epsilon: nonNegative(1e-8),
+  /** Steps in which the learning rate rises from 0, >= 0. */
   warmup_steps: counting(nonNegative(0)),
 };
 const fields = { ...common(0.0025), ...own };

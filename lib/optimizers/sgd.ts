@@ -4,9 +4,15 @@ import { Optimizer } from '../optimizer.ts';
 import type { Hyper, Moment } from '../step.ts';
 import { common } from './common.ts';
 
-const fields = { ...common(0.01), momentum: fraction(0), nesterov: flag(false) };
+const own = {
+  /** What the velocity keeps of itself, in [0, 1]; 0: there is none. */
+  momentum: fraction(0),
+  /** Whether the step looks ahead along the velocity. */
+  nesterov: flag(false),
+};
+const fields = { ...common(0.01), ...own };
 
-export interface SGD extends Pick<Values<typeof fields>, 'momentum' | 'nesterov'> {}
+export interface SGD extends Values<typeof own> {}
 
 /**
  * Stochastic gradient descent: `p - g lr`; with momentum `m <- m momentum - g lr`, `p + m`, or Nesterov's

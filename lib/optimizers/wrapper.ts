@@ -1,10 +1,9 @@
 // What the optimizers that wrap others share: their steps run in all of them (lib/wrapping.ts), their state is their own numbers
 // and then the state of all.
-import { inspect, type InspectOptions } from 'node:util';
-
 import type { Field, Fields } from '../configurable.ts';
 import type { Driver } from '../engine.ts';
 import { Optimizer, runs } from '../optimizer.ts';
+import { inspect, type InspectOptions } from '../platform.ts';
 import type { Runner } from '../runner.ts';
 import type { Variable } from '../variable.ts';
 import { Wrapping, type Guard } from '../wrapping.ts';
@@ -79,6 +78,7 @@ export abstract class Wrapper<F extends Fields> extends Optimizer<F> {
     return [iteration, rate, ...runner.tracked, ...runner.wrapped.flatMap(({ variables }) => variables)];
   }
 
+  /** What `console.log` shows: its class, name, counter and optimizers. */
   override [inspect.custom](depth: number, options: InspectOptions): string {
     const who = (this.constructor as typeof Optimizer & { readonly className: string }).className;
     if (depth < 0) return `[${who}]`;

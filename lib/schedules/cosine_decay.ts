@@ -2,11 +2,16 @@ import { counting, finite, nullable, positive, type Values } from '../configurab
 import { LearningRateSchedule, named } from './schedule.ts';
 
 const fields = {
+  /** The rate at step 0. */
   initial_learning_rate: finite(),
+  /** Steps of the decay, > 0. */
   decay_steps: counting(positive()),
+  /** The lowest rate, as a part of the highest. */
   alpha: finite(0),
   ...named('CosineDecay'),
+  /** The rate at the end of a warm-up; null: there is none. */
   warmup_target: nullable(finite()),
+  /** Steps of the warm-up, before those of the decay. */
   warmup_steps: counting(finite(0)),
 };
 

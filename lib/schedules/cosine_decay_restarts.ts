@@ -2,10 +2,15 @@ import { counting, finite, positive, type Values } from '../configurable.ts';
 import { LearningRateSchedule, named } from './schedule.ts';
 
 const fields = {
+  /** The rate at step 0. */
   initial_learning_rate: finite(),
+  /** Steps of the first cycle, > 0. */
   first_decay_steps: counting(positive()),
+  /** How many times as long a cycle is as the one before it. */
   t_mul: finite(2),
+  /** How many times as high it begins. */
   m_mul: finite(1),
+  /** The lowest rate, as a part of the highest. */
   alpha: finite(0),
   ...named('SGDRDecay'),
 };

@@ -22,17 +22,26 @@ const aliased = <A extends string>(alias: A) => ({
   aliases: [alias] as const,
 });
 const rates = {
+  /** The lowest rate. */
   initial_learning_rate: aliased('base_learning_rate'),
+  /** The highest rate, before scaling. */
   maximal_learning_rate: aliased('max_learning_rate'),
 };
 const common = (scaleMode: string) => ({
   ...rates,
+  /** Half the length of a cycle in steps, > 0. */
   step_size: positive(),
+  /** What the scale is a function of: `"cycle"`, or `"iterations"`. */
   scale_mode: text(scaleMode),
+  /** Only in the config. */
   name: { ...nullable(text('')), extension: true },
 });
 const triangular = common('cycle');
-const exponential = { ...common('iterations'), gamma: finite(1) };
+const exponential = {
+  ...common('iterations'),
+  /** The amplitude is multiplied by `gamma ** step`; in the mode "cycle", by `gamma ** cycle`. */
+  gamma: finite(1),
+};
 const scaleFunction: Field<ScaleFunction | null, false> = {
   required: false,
   default: null,
@@ -40,7 +49,12 @@ const scaleFunction: Field<ScaleFunction | null, false> = {
   is: (x) => x === null || isPlainFunction(x),
   allows: () => true,
 };
-const general = { ...rates, scale_fn: scaleFunction, ...triangular };
+const general = {
+  ...rates,
+  /** Scales the amplitude; null: all cycles are equal. */
+  scale_fn: scaleFunction,
+  ...triangular,
+};
 
 /** The wave between two rates; a subclass says how its amplitude scales. */
 abstract class Cyclical<F extends Fields> extends LearningRateSchedule<F> {

@@ -2,9 +2,13 @@ import { counting, finite, flag, positive, type Values } from '../configurable.t
 import { LearningRateSchedule, named } from './schedule.ts';
 
 const fields = {
+  /** The rate at step 0. */
   initial_learning_rate: finite(),
+  /** Steps of the decay, > 0. */
   decay_steps: counting(positive()),
+  /** What the rate is multiplied with in `decay_steps` steps. */
   decay_rate: finite(),
+  /** Whether it falls in whole decays instead of at every step. */
   staircase: flag(false),
   ...named('ExponentialDecay'),
 };

@@ -2,10 +2,15 @@ import { finite, nullable, positive, type Values } from '../configurable.ts';
 import { LearningRateSchedule, named } from './schedule.ts';
 
 const fields = {
+  /** The highest rate. */
   maximal_learning_rate: finite(),
+  /** Steps of the whole, > 0. */
   total_steps: positive(),
+  /** The rate at step 0; null: a tenth of the highest. */
   initial_learning_rate: nullable(finite()),
+  /** Steps of the last part; null: a tenth of `total_steps`, plus 1. */
   last_steps: nullable(positive()),
+  /** The rate at the end; null: a thousandth of the first. */
   last_learning_rate: nullable(finite()),
   ...named('OneCycle'),
 };

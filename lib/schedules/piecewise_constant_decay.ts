@@ -3,7 +3,9 @@ import { rangeError } from '../errors.ts';
 import { LearningRateSchedule, named } from './schedule.ts';
 
 const fields = {
+  /** The last step of each value but the last, rising. */
   boundaries: counting(listOf<number>('an array of numbers', Number.isFinite)),
+  /** The rates: one more than there are boundaries. */
   values: listOf<number>('a non-empty array of numbers', Number.isFinite, (values) => values.length > 0),
   ...named('PiecewiseConstant'),
 };

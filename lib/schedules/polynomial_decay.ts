@@ -2,10 +2,15 @@ import { counting, finite, flag, positive, type Values } from '../configurable.t
 import { LearningRateSchedule, named } from './schedule.ts';
 
 const fields = {
+  /** The rate at step 0. */
   initial_learning_rate: finite(),
+  /** Steps of the decay, > 0. */
   decay_steps: counting(positive()),
+  /** The rate at the end. */
   end_learning_rate: finite(0.0001),
+  /** Of the polynomial: 1 is a line. */
   power: finite(1),
+  /** Whether it begins again, longer, when it has ended. */
   cycle: flag(false),
   ...named('PolynomialDecay'),
 };

@@ -2,8 +2,11 @@ import { finite, positive, type Values } from '../configurable.ts';
 import { LearningRateSchedule, named } from './schedule.ts';
 
 const fields = {
+  /** The rate at step 0. */
   initial_learning_rate: finite(),
+  /** Steps of the decay, > 0. */
   decay_steps: positive(),
+  /** Exponent: 1 halves the rate after `decay_steps` steps. */
   power: finite(1),
   ...named('PowerDecay'),
 };

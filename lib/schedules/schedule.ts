@@ -1,5 +1,3 @@
-import { inspect, type InspectOptions } from 'node:util';
-
 import {
   classNameOf,
   isConfigurable,
@@ -14,6 +12,7 @@ import {
   type Field,
   type Fields,
 } from '../configurable.ts';
+import { inspect, type InspectOptions } from '../platform.ts';
 import { configOf, fromConfig, serialize, type CustomObjects, type Serialized } from '../serialization.ts';
 import { describe, typeError } from '../errors.ts';
 
@@ -94,6 +93,7 @@ export abstract class LearningRateSchedule<F extends Fields = Fields> {
     return serialize(this);
   }
 
+  /** What `console.log` shows: its class and options. */
   [inspect.custom](depth: number, options: InspectOptions): string {
     return depth < 0 ? `[${nameOf(this)}]` : `${nameOf(this)} ${inspect({ ...this }, options)}`;
   }
@@ -121,4 +121,7 @@ export const scheduleField: Field<LearningRateSchedule, true> = {
 };
 
 /** The `name` of a schedule, which Keras keeps in the config; Keras 2 wrote null. */
-export const named = (name: string) => ({ name: { ...nullable(text(name)), default: name as string | null } });
+export const named = (name: string) => ({
+  /** Only in the config: null, or what Keras calls it. */
+  name: { ...nullable(text(name)), default: name } as Field<string | null, false>,
+});

@@ -3,7 +3,9 @@ import { rangeError } from '../errors.ts';
 import { LearningRateSchedule, named, isSchedule } from './schedule.ts';
 
 const fields = {
+  /** The schedules, one after the other. */
   schedules: listOf<LearningRateSchedule>('a non-empty array of schedules', isSchedule, (list) => list.length > 0),
+  /** The step at which each but the first begins, rising. */
   milestones: listOf<number>('an array of rising numbers', Number.isFinite, (list) =>
     list.every((milestone, i) => milestone > (list[i - 1] ?? -Infinity)),
   ),

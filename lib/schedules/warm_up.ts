@@ -2,8 +2,11 @@ import { finite, positive, type Values } from '../configurable.ts';
 import { LearningRateSchedule, named, scheduleField } from './schedule.ts';
 
 const fields = {
+  /** What follows, from its step 0. */
   schedule: scheduleField,
+  /** Steps until then, > 0. */
   warmup_steps: positive(),
+  /** The rate at step 0. */
   initial_learning_rate: finite(0),
   ...named('WarmUp'),
 };

@@ -16,6 +16,7 @@ export interface TfOptimizer<K extends Optimizer = Optimizer> extends TensorFlow
   readonly keras: K;
   /** The learning rate of the next update; may be set to a number, a schedule or a function, as that of `keras`. */
   get learningRate(): number;
+  /** Replaces a number by anything, a schedule or a function by another one. */
   set learningRate(value: LearningRate);
   /** As the property; the name that `tf.train.sgd` has for it. */
   setLearningRate(value: LearningRate): void;
@@ -44,7 +45,9 @@ export interface TfOptimizer<K extends Optimizer = Optimizer> extends TensorFlow
 
 /** What the weight decay leaves out. */
 export interface Excluded {
+  /** These variables. */
   readonly varList?: readonly TensorVariable[];
+  /** Those in whose name one of these regular expressions is found. */
   readonly varNames?: readonly string[];
 }
 

@@ -3,20 +3,30 @@ import { describe, typeError } from '../errors.ts';
 import { Fit, has } from './fit.ts';
 import { checkModel, optimizerOf, paramsOf, type FitModel } from './fit_model.ts';
 
-type FitLogs = Record<string, number>;
+/** Results by TensorFlow.js's names. */
+export type FitLogs = Record<string, number>;
 /** Hooks as `model.fit` of TensorFlow.js takes them. */
 export interface FitHooks {
+  /** Before the training. */
   readonly onTrainBegin?: (logs?: FitLogs) => void | Promise<void>;
+  /** After it. */
   readonly onTrainEnd?: (logs?: FitLogs) => void | Promise<void>;
+  /** Before an epoch; the first is 0. */
   readonly onEpochBegin?: (epoch: number, logs?: FitLogs) => void | Promise<void>;
+  /** After an epoch and its validation. */
   readonly onEpochEnd?: (epoch: number, logs?: FitLogs) => void | Promise<void>;
+  /** Before a batch. */
   readonly onBatchBegin?: (batch: number, logs?: FitLogs) => void | Promise<void>;
+  /** After a batch. */
   readonly onBatchEnd?: (batch: number, logs?: FitLogs) => void | Promise<void>;
+  /** When the event loop is let in. */
   readonly onYield?: (epoch: number, batch: number, logs: FitLogs) => void | Promise<void>;
 }
 /** A callback object of TensorFlow.js, such as what `tf.callbacks.earlyStopping` makes. */
 export interface TensorFlowCallback {
+  /** Told what the loop says of itself. */
   setParams(params: never): void;
+  /** Told the model. */
   setModel(model: never): void;
 }
 /** One in the form of Keras, one of TensorFlow.js, or hooks. */

@@ -7,8 +7,11 @@ import { tfOptimizerOf, type TfOptimizer } from './adapter.ts';
 
 /** A `tf.LayersModel`, or a `tf.Sequential`. */
 export interface FitModel {
+  /** What it is compiled with. */
   readonly optimizer: unknown;
+  /** Set to true, it ends the training. */
   stopTraining: boolean;
+  /** Trains it. */
   fit(...args: never[]): Promise<unknown>;
 }
 

@@ -15,8 +15,9 @@ const classes = {
   ...{ SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam },
   ...{ Ftrl, Lion, Lamb, Adafactor, Muon, ScheduleFreeAdamW },
 };
-type Classes = typeof classes;
-type Name = keyof Classes;
+/** Keras's classes. */
+export type KerasClasses = typeof classes;
+type Name = keyof KerasClasses;
 
 const moments = ['learning_rate', 'beta_1', 'beta_2', 'epsilon'] as const;
 /** The functions: what they make, and what their arguments in order are; TensorFlow.js's order where it has the function. */
@@ -37,7 +38,8 @@ const factories = {
   muon: ['Muon', ['learning_rate']],
   scheduleFreeAdamW: ['ScheduleFreeAdamW', ['learning_rate']],
 } as const satisfies Record<string, readonly [Name, readonly string[]]>;
-type Factories = typeof factories;
+/** The functions: the class of each, and its arguments in TensorFlow.js's order. */
+export type Factories = typeof factories;
 
 /** The class of an optimizer for TensorFlow.js. */
 export interface TfOptimizerClass<K extends Optimizer, O> {
@@ -52,25 +54,27 @@ export interface TfOptimizerClass<K extends Optimizer, O> {
    */
   fromConfig(cls: unknown, config: object): TfOptimizer<K>;
 }
-type ClassOf<C> = C extends new (options?: infer O) => infer K
+/** The class for TensorFlow.js of a class of Keras's. */
+export type TfClassOf<C> = C extends new (options?: infer O) => infer K
   ? K extends Optimizer
     ? TfOptimizerClass<K, O>
     : never
   : never;
 
-type Positional<C, P extends readonly string[]> = C extends new (options?: infer O) => unknown
+/** Values of options by their order. */
+export type Positional<C, P extends readonly string[]> = C extends new (options?: infer O) => unknown
   ? { [I in keyof P]?: NonNullable<O>[P[I] & keyof NonNullable<O>] }
   : never;
 /** A function that makes an optimizer of one object with Keras's names, or of arguments in TensorFlow.js's order. */
-type FactoryOf<C, P extends readonly string[]> = C extends new (options?: infer O) => infer K
+export type TfFactoryOf<C, P extends readonly string[]> = C extends new (options?: infer O) => infer K
   ? K extends Optimizer
     ? { (options?: O): TfOptimizer<K>; (...args: Positional<C, P>): TfOptimizer<K> }
     : never
   : never;
 
 /** What `optimizers(tf)` returns. */
-export type Optimizers = { readonly [N in Name]: ClassOf<Classes[N]> } & {
-  readonly [F in keyof Factories]: FactoryOf<Classes[Factories[F][0]], Factories[F][1]>;
+export type Optimizers = { readonly [N in keyof KerasClasses]: TfClassOf<KerasClasses[N]> } & {
+  readonly [F in keyof Factories]: TfFactoryOf<KerasClasses[Factories[F][0]], Factories[F][1]>;
 } & {
   /**
    * Any optimizer of this package for TensorFlow.js: a `LossScaleOptimizer`, a `MultiOptimizer`, one of your own.

@@ -3,12 +3,14 @@ import type * as core from '@tensorflow/tfjs-core';
 
 /** TensorFlow.js as the caller imported it: `@tensorflow/tfjs`, `@tensorflow/tfjs-core` or `@tensorflow/tfjs-node`. */
 export type TensorFlow = typeof core;
+/** A tensor of your TensorFlow.js. */
 export type Tensor = core.Tensor;
 /** What TensorFlow.js's optimizers take and give. */
 export interface NamedTensor {
   name: string;
   tensor: Tensor;
 }
+/** A variable of your TensorFlow.js. */
 export type TensorVariable = core.Variable;
 export type Backend = core.KernelBackend;
 

@@ -42,7 +42,7 @@ class Factors {
  public:
   explicit Factors(const Directed& directed)
       : d(directed), k(scalarsOf<Adafactor, T>(d.control)), shape(d.shape), direction(array(const_cast<void*>(d.tensor.g))),
-        r(array(d.extra[0]->data)), c(array(d.extra[1]->data)), velocity(array(d.extra[2]->data)),
+        r(array(d.extra[0])), c(array(d.extra[1])), velocity(array(d.extra[2])),
         sums(static_cast<double*>(d.workspace)) {}
 
   void steer() {
@@ -85,7 +85,7 @@ class Factors {
     T* ofColumn = c + matrix * shape.columns;
     for (size_t j = 0; j < shape.columns; ++j) ofColumn[j] = mean(ofColumn[j], all[j], shape.rows);
     double sum = 0;
-    for (size_t i = 0; i < shape.rows; ++i) sum += r[matrix * shape.rows + i];
+    for (size_t i = 0; i < shape.rows; ++i) sum += double(r[matrix * shape.rows + i]);
     all[0] = double(T(sum / double(shape.rows)));
   }
 
@@ -117,8 +117,8 @@ void steerFactored(const Directed& d) {
 
 }  // namespace
 
-const Steer kRelativeSteer[] = {steerRelative<float>, steerRelative<double>};
-const Steer kFactoredSteer[] = {steerFactored<float>, steerFactored<double>};
+const Steer kRelativeSteer[] = {steerRelative<Float32>, steerRelative<double>};
+const Steer kFactoredSteer[] = {steerFactored<Float32>, steerFactored<double>};
 
 size_t factoredBytes(const Shape& shape) {
   const size_t sums = shape.batch * bandsOf(shape) * shape.columns, blocks = blocksOf(shape.batch * shape.rows * shape.columns);

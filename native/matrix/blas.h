@@ -18,7 +18,7 @@ struct Blas {
   Gemm<double> dgemm;
 
   // `packed` has room for what out holds.
-  void multiply(const Product<float>& product, float* packed) const;
+  void multiply(const Product<Float32>& product, Float32* packed) const;
   void multiply(const Product<double>& product, double* packed) const;
 };
 

@@ -12,4 +12,4 @@ void steer(const Directed& d) {
 
 }  // namespace
 
-const Steer kTrustRatioSteer[] = {steer<float>, steer<double>};
+const Steer kTrustRatioSteer[] = {steer<Float32>, steer<double>};

@@ -13,7 +13,7 @@ RULE size_t bandsOf(const Shape& shape) { return (shape.rows + kBand - 1) / kBan
 // leaves it, and of the direction.
 template <class T>
 RULE Factor trustLength(const Lamb::Scalars<T>& k, double squares, double directionSquares) {
-  return {trustRatio<T>(squares, directionSquares) * k.learning_rate, 1};
+  return {double(trustRatio<T>(squares, directionSquares) * k.learning_rate), 1};
 }
 
 // Adafactor's (native/rules/adafactor.h).
@@ -21,12 +21,12 @@ template <class T>
 RULE Factor relativeLength(const Adafactor::Scalars<T>& k, size_t elements, double squares, double directionSquares) {
   const T length = T(double(elements));
   const T size = squareRoot(T(squares) / length), step = squareRoot(T(directionSquares) / length);
-  return {maximum(k.epsilon_2, size) * k.rho, maximum(T(1), step / k.clip_threshold)};
+  return {double(maximum(k.epsilon_2, size) * k.rho), double(maximum(T(1), step / k.clip_threshold))};
 }
 
 // Muon's (native/rules/muon.h).
 template <class T>
 RULE Factor orthogonalLength(const Muon::Scalars<T>& k, const Shape& shape) {
   const T size = squareRoot(T(shape.rows > shape.columns ? shape.rows : shape.columns));
-  return {k.adjusts != 0 ? k.learning_rate * size * k.rms_rate : k.learning_rate, 1};
+  return {double(k.adjusts != 0 ? k.learning_rate * size * k.rms_rate : k.learning_rate), 1};
 }

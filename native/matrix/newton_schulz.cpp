@@ -43,7 +43,7 @@ void newtonSchulz(T* x, size_t rows, size_t columns, double squares, const Newto
     for (const Product<T>* product : {&square, &polynomial, &last}) multiply(*product, means, packed);
 }
 
-template size_t newtonSchulzLength<float>(size_t, size_t);
+template size_t newtonSchulzLength<Float32>(size_t, size_t);
 template size_t newtonSchulzLength<double>(size_t, size_t);
-template void newtonSchulz(float*, size_t, size_t, double, const NewtonSchulz<float>&, const Means&, float*);
+template void newtonSchulz(Float32*, size_t, size_t, double, const NewtonSchulz<Float32>&, const Means&, Float32*);
 template void newtonSchulz(double*, size_t, size_t, double, const NewtonSchulz<double>&, const Means&, double*);

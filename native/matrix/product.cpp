@@ -121,7 +121,7 @@ void multiply(const Product<T>& product, const Means& means, T* packed) {
   run.template all<&Run<T>::piece>(partsOf(product.left.lines, kPieceRows) * run.pieceColumns);
 }
 
-template size_t packedLength<float>(size_t, size_t, size_t);
+template size_t packedLength<Float32>(size_t, size_t, size_t);
 template size_t packedLength<double>(size_t, size_t, size_t);
-template void multiply(const Product<float>&, const Means&, float*);
+template void multiply(const Product<Float32>&, const Means&, Float32*);
 template void multiply(const Product<double>&, const Means&, double*);

@@ -4,6 +4,7 @@
 #pragma once
 #include <atomic>
 
+#include "../rules/rule.h"
 #include "tile.h"
 
 constexpr size_t kDepth = 256;  // k's in a block

@@ -75,4 +75,7 @@ RULE double power(double x, double y) {
 }
 
 // Rounded once more: correctly, but for very few numbers.
-RULE float power(float x, float y) { return float(power(double(x), double(y))); }
+template <class T>
+RULE T power(T x, T y) {
+  return T(power(double(x), double(y)));
+}

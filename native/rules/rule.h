@@ -25,7 +25,14 @@ constexpr Names<sizeof...(Name)> names(Name... name) {
   return {{name...}};
 }
 
+// The float32 of every kernel: the processor's, which flushes denormals there (native/flush.h), or one that does it by itself.
+#if defined(__wasm__)
+#include "../wasm/watched.h"
+#else
+using Float32 = float;
 RULE float squareRoot(float x) { return __builtin_sqrtf(x); }
+RULE float magnitude(float x) { return __builtin_fabsf(x); }
+#endif
 RULE double squareRoot(double x) { return __builtin_sqrt(x); }
 
 // A divisor that all elements of a loop share. A rule that divides by one says so by being a DividesByScalars, and may be
@@ -55,7 +62,6 @@ struct DividesByScalars {};
 // not the whole variable.
 struct Sparse {};
 
-RULE float magnitude(float x) { return __builtin_fabsf(x); }
 RULE double magnitude(double x) { return __builtin_fabs(x); }
 
 // NaN passes from either side: never fmax, which drops it.

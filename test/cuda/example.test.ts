@@ -317,16 +317,3 @@ describe('npm run example:gpu', function () {
     assert.match(reportOf(runOf(1, 0.5), runOf(NaN, 0.5)).text, /: NaN of the loss, beyond 0.001$/);
   });
 });
-
-describe('the page about GPUs', () => {
-  const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
-  const trimmed = (text: string): string => text.replace(/^[ \t]+|[ \t]+$/gm, '');
-
-  it('shows the code of the example as it is', () => {
-    const page = readFileSync(at('docs/gpu.md'), 'utf8');
-    const shown = [...page.matchAll(/^```\w+\n\/\/ (examples\/gpu\/[\w.]+)\n([^]*?)```$/gm)];
-    assert.isAtLeast(shown.length, 5);
-    for (const [, path = '', code = ''] of shown)
-      assert.include(trimmed(readFileSync(at(path), 'utf8')), trimmed(code), path);
-  });
-});

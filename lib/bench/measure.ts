@@ -3,7 +3,7 @@
 export interface Lane {
   readonly driver: string;
   /** Does that many repetitions; gives the seconds they took. */
-  readonly run: (repetitions: number) => Promise<number>;
+  readonly run: (repetitions: number) => number | Promise<number>;
 }
 
 /** Seconds a repetition, of each driver, in each round. */
@@ -11,6 +11,15 @@ export type Samples = Readonly<Record<string, readonly number[]>>;
 
 const kWarmUp = 0.15; // seconds: less leaves JavaScript unoptimized, whose compiler has to share the one processor
 const kShort = 0.001; // seconds: what a cache can hold of a step's arrays takes less
+
+/** A run whose repetition is one call of `step`. */
+export const timed =
+  (step: () => void) =>
+  (repetitions: number): number => {
+    const start = performance.now();
+    for (let i = 0; i < repetitions; i++) step();
+    return (performance.now() - start) / 1000;
+  };
 
 /** Warms up. Gives how many repetitions make a sample of that many seconds. */
 export async function calibrate({ run }: Lane, seconds: number): Promise<number> {

@@ -1,7 +1,8 @@
 // What the loops have in common. A loop is a function of its own: inside a closure V8 keeps the arrays in memory and takes
 // twice as long.
 
-import type { Shape } from '../work.ts';
+/** Of a tensor. */
+export type Shape = readonly number[];
 
 /** Of all rules, by Keras's names; what a rule does not have is undefined. */
 export interface Options {
