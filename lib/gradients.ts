@@ -86,7 +86,7 @@ function fittingArray(state: State, gradient: unknown, i: number, index: number,
     fit.lasting = true;
     return gradient as AnyArray;
   }
-  const variable = state.variables[index] as Variable;
+  const variable = state.targets[index] as Variable;
   const slices = IndexedSlices.partsOf(gradient);
   if (slices !== undefined) {
     if (!isList(slices.values)) state.checkGradientApart(slices.values, i);

@@ -7,6 +7,8 @@ import { availableParallelism, environment } from './platform.ts';
 export interface Memory {
   buffer(): ArrayBuffer;
   release(): void;
+  /** Some bytes of it, as a memory of their own that holds this one. */
+  part(begin: number, bytes: number): Memory;
   /** The index of the GPU that it lies on; -1 for the host. */
   readonly device: number;
   readonly address: bigint;
@@ -67,6 +69,9 @@ export type Source = Memory | number;
 export interface TensorSpec {
   readonly variable: number;
   readonly length: number;
+  /** Of a part of a variable: its first element, and the place of its first block among the sums of a run in two halves. */
+  readonly first?: number;
+  readonly firstSum?: number;
   readonly decay: boolean;
   /** Whether the second source is a gradient as the caller gave it. */
   readonly given?: boolean;
@@ -111,7 +116,12 @@ export interface Plan {
   /** The L2 norm of a run, also while the next one runs. */
   norm(i: number): number;
   /** `run` off the event loop. `held` are the memories that the arrays lie in; `done` gets the norm, or an error behind it. */
-  runAsync(arrays: Arrays, held: readonly Memory[], done: Done): void;
+  runAsync(arrays: Arrays, held: readonly Memory[], done: Done, squares?: Memory): void;
+  /**
+   * The first half of a run of parts of variables, up to where gradients are clipped by norm: writes the sums of squares of their blocks
+   * to where `firstSum` says. `runAsync` with the sums of all variables as `squares` is the second half.
+   */
+  sumsAsync(arrays: Arrays, held: readonly Memory[], done: Done, sums: Memory): void;
   /** Throws where `run` would, and does nothing. */
   bind(arrays: Arrays): void;
   /** Whether every gradient that the caller gave is finite. Waits for a GPU. */
@@ -247,6 +257,8 @@ export interface Addon {
   /** Names of the fields of a pass's control that precede the scalars. */
   readonly controls: readonly string[];
   readonly controlSize: number;
+  /** Elements: the unit of every reduction's order. */
+  readonly block: number;
   /** Control bits of the processor's floating-point unit; a step leaves them as they were. */
   floatingPointControl(): number;
   /** Zeros; `offset` bytes, below 4096, after the beginning of a page; on the host unless a GPU's index is given. */

@@ -1,5 +1,6 @@
 // What runs the steps of an optimizer: its own (engine.ts), or those of the optimizers that it wraps (wrapping.ts). Here is what
 // both have: counter, variables of the optimizer's own, the queue of asynchronous steps, and who may do what when.
+import type { Distribution, Shards } from './distribution.ts';
 import { stateError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
 import type { StateToCome } from './checkpoint/state_to_come.ts';
@@ -37,6 +38,10 @@ export abstract class Runner {
   /** Variables of the optimizer's own, in the order of their creation. */
   readonly tracked: Variable[] = [];
   readonly queue = new StepQueue();
+  /** Shares its steps with other processes. */
+  distribution: Distribution | undefined;
+  /** Its own, or that of a wrapper: where this process keeps a part of the state. */
+  shards: Shards | undefined;
   /** The state that the next build puts in: what it was loaded with. */
   waiting: StateToCome | undefined;
   #putIn: StateToCome | undefined; // what the last build has put in, until a step has happened
@@ -55,10 +60,10 @@ export abstract class Runner {
   abstract get state(): Roster | undefined;
   abstract build(variables: readonly Trainable[]): void;
   abstract apply(gradients: readonly Gradient[] | undefined, variables: readonly Trainable[] | undefined): number;
-  abstract applyAsync(
-    gradients: readonly Gradient[] | undefined,
-    variables: readonly Trainable[] | undefined,
-  ): Promise<number>;
+  /** What `apply` returns. */
+  abstract get applied(): number;
+  /** Takes the gradients of an asynchronous step; returns what runs it. `atOnce`: that is its turn already. */
+  protected abstract take(given: Given, atOnce: boolean): () => Promise<number>;
   abstract updateOne(gradient: Gradient, variable: Trainable, rate: number | undefined): void;
   abstract exclude(excluded: (variable: Variable) => boolean): void;
   /** Variables with their averages; undefined without `use_ema`. */
@@ -74,6 +79,34 @@ export abstract class Runner {
   abstract stage(given: Given, holder: object): Waiting;
   /** Undoes `build`; by places in `tracked`, what was added since. */
   protected abstract unbuild(first?: number, end?: number): void;
+
+  async applyAsync(
+    gradients: readonly Gradient[] | undefined,
+    variables: readonly Trainable[] | undefined,
+  ): Promise<number> {
+    this.checkOpen();
+    this.checkAlone('apply_async');
+    if (isEmpty(gradients)) return this.applied;
+    this.queue.checkPlace(this.#told.who);
+    let undo = () => {};
+    const given = () => {
+      undo = this.buildFor(variables);
+      this.built('apply_async');
+      return { gradients, variables };
+    };
+    try {
+      const step = this.distribution?.take(given) ?? this.alone(() => this.take(given(), !this.queue.busy));
+      return await this.queue.add(step);
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  /** A step whose turn it is. */
+  async stepAsync(given: Given): Promise<number> {
+    return this.alone(() => this.take(given, true))();
+  }
 
   /** A number of the optimizer's as a variable. */
   scalar(name: string, dtype: Dtype | 'int64', get: () => number, set: (x: number) => void): Variable {

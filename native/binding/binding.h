@@ -75,6 +75,7 @@ class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
   Napi::Value device(const Napi::CallbackInfo& info);
   Napi::Value address(const Napi::CallbackInfo& info);
   Napi::Value buffer(const Napi::CallbackInfo& info);
+  Napi::Value part(const Napi::CallbackInfo& info);
   void release(const Napi::CallbackInfo& info);
 
   SharedMemory memory_;
@@ -82,7 +83,7 @@ class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
   size_t reported_ = 0;  // bytes of a device that the garbage collector has been told of
 };
 
-// newPlan(backend index, passes, number of variables, memory of the controls): { bind, run, runAsync, finite, finiteAsync, release }.
+// newPlan(backend index, passes, number of variables, memory of the controls): { bind, run, runAsync, sumsAsync, finite, finiteAsync, release }.
 Napi::Value newPlan(const Napi::CallbackInfo& info);
 
 // mergeRows(values, indices, rows, columns, sums, merged, keys): the number of rows, or -1 - i if index i is none of `rows`.

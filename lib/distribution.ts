@@ -1,0 +1,35 @@
+// What stands between an optimizer and the other processes that train with it (lib/distributed). In one process there is none of it.
+import type { Given } from './parts.ts';
+
+/** Elements of a variable that one process steps: [first, first + length). */
+export interface Part {
+  readonly first: number;
+  readonly length: number;
+}
+
+/** The gradients of a step, summed over processes. */
+export interface Distribution {
+  /** Where each process steps a part of every variable. */
+  readonly shards: Shards | undefined;
+  /**
+   * Takes the gradients that `given` gives now; returns what steps on their sum when it is its turn, and resolves to the calls of apply
+   * so far. Throws nothing: an error waits for its turn as well, since the other processes have to be told.
+   */
+  take(given: () => Given): () => Promise<number>;
+  /** All processes have stepped: brings the parts together. */
+  gather(): Promise<void>;
+  /** Throws for a method that needs other processes, and cannot wait for them; or, if it is `local`, all of the state. */
+  check(method: string, local?: boolean): void;
+  /** Runs `apply` on gradients that have been summed. */
+  summed<R>(apply: () => R): R;
+  /** Gives all memory back. */
+  release(): void;
+}
+
+/** Of a state of which each process keeps its part. */
+export interface Shards {
+  /** The parts of variables of so many elements that this process has; those of which all is looked at are in one piece. */
+  partsOf(lengths: readonly number[], whole: readonly boolean[]): readonly Part[];
+  /** Adds numbers of all processes, in place. */
+  sum(numbers: Float64Array): Promise<void>;
+}
