@@ -1,4 +1,5 @@
 // What stands between an optimizer and the other processes that train with it (lib/distributed). In one process there is none of it.
+import type { GradientAndVariable } from './pairs.ts';
 import type { Given } from './parts.ts';
 
 /** Elements of a variable that one process steps: [first, first + length). */
@@ -16,6 +17,8 @@ export interface Distribution {
    * so far. Throws nothing: an error waits for its turn as well, since the other processes have to be told.
    */
   take(given: () => Given): () => Promise<number>;
+  /** The sums of gradients over processes, as pairs. */
+  aggregate(given: Given): Promise<readonly GradientAndVariable[]>;
   /** All processes have stepped: brings the parts together. */
   gather(): Promise<void>;
   /** Throws for a method that needs other processes, and cannot wait for them; or, if it is `local`, all of the state. */
@@ -28,8 +31,10 @@ export interface Distribution {
 
 /** Of a state of which each process keeps its part. */
 export interface Shards {
-  /** The parts of variables of so many elements that this process has; those of which all is looked at are in one piece. */
-  partsOf(lengths: readonly number[], whole: readonly boolean[]): readonly Part[];
+  /** Of this process, among all. */
+  readonly rank: number;
+  /** The parts of variables of so many elements, by process and variable; those of which all is looked at are in one piece. */
+  partsOf(lengths: readonly number[], whole: readonly boolean[]): readonly (readonly Part[])[];
   /** Adds numbers of all processes, in place. */
   sum(numbers: Float64Array): Promise<void>;
 }

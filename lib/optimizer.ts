@@ -19,6 +19,8 @@ import {
   type Values,
 } from './configurable.ts';
 import { nameOf, type DeviceName } from './devices.ts';
+import type { Communicator } from './distributed/communicator.ts';
+import type { DistributeOptions } from './distributed/distribute.ts';
 import { Engine, type Driver } from './engine.ts';
 import { rangeError, typeError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
@@ -329,7 +331,8 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
 
   /**
-   * One step. Happens whole or, if it throws, not at all; only what a `constraint` throws comes after it.
+   * One step. Happens whole or, if it throws, not at all; only what a `constraint` throws comes after it. An optimizer that shares its
+   * steps with other processes expects `apply_async`, which waits for them (ERR_OPT_DISTRIBUTED).
    *
    * @param gradients one for each variable, null where there is none; without it, every variable's `gradient`
    * @param variables the ones that the gradients belong to; default: those it was built with
@@ -339,6 +342,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` or `ERR_OPT_ALIAS` for a gradient that does not fit
    */
   apply(gradients?: readonly Gradient[], variables?: readonly Trainable[]): number {
+    this.#engine.distribution?.check('apply');
     return this.#engine.apply(gradients, variables);
   }
 
@@ -376,20 +380,63 @@ export abstract class Optimizer<F extends Fields = Fields> {
     const who = `${this.#who}.apply_gradients`;
     const { skip_gradients_aggregation: summed } = readOptions(who, pairFields, [options]);
     const pairs = checkPairs(who, grads_and_vars);
+    if (!summed) this.#engine.distribution?.check('apply_gradients');
     const all = summed ? pairs : checkPairs(who, this.aggregate_gradients(pairs));
-    return this.apply(
-      all.map(([gradient]) => gradient),
-      all.map(([, variable]) => variable),
-    );
+    const [gradients, variables] = [all.map(([gradient]) => gradient), all.map(([, variable]) => variable)];
+    const apply = () => this.apply(gradients, variables);
+    return this.#engine.distribution?.summed(apply) ?? apply();
   }
 
   /**
-   * The sum of every gradient over all replicas; in one process there is one, and the pairs come back as they are.
+   * `apply_async` on pairs, as in Keras: on the sums of the gradients over all processes, once `distribute` has been awaited.
    *
-   * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` for anything but pairs
+   * @param options `skip_gradients_aggregation`: the gradients are the sums already, the same in all processes
+   * @throws (rejects) as `apply_async`; RangeError `ERR_OPT_LENGTH` for an empty list
    */
-  aggregate_gradients(grads_and_vars: readonly GradientAndVariable[]): readonly GradientAndVariable[] {
-    return checkPairs(`${this.#who}.aggregate_gradients`, grads_and_vars);
+  async apply_gradients_async(
+    grads_and_vars: readonly GradientAndVariable[],
+    options: { readonly skip_gradients_aggregation?: boolean } = {},
+  ): Promise<number> {
+    const who = `${this.#who}.apply_gradients_async`;
+    const { skip_gradients_aggregation: summed } = readOptions(who, pairFields, [options]);
+    const pairs = checkPairs(who, grads_and_vars);
+    const [gradients, variables] = [pairs.map(([gradient]) => gradient), pairs.map(([, variable]) => variable)];
+    const apply = () => this.apply_async(gradients, variables);
+    return (summed && this.#engine.distribution?.summed(apply)) || apply();
+  }
+
+  /**
+   * The sum of every gradient over all replicas. In one process there is one, and the pairs come back as they are; after `distribute` a
+   * promise of new arrays, for `apply_gradients` with `skip_gradients_aggregation`.
+   *
+   * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` for anything but pairs; it rejects with what communicators
+   *   reject with, and Error `ERR_OPT_DISTRIBUTED` with `micro_batches`
+   */
+  aggregate_gradients(grads_and_vars: readonly GradientAndVariable[]): Aggregated {
+    const pairs = checkPairs(`${this.#who}.aggregate_gradients`, grads_and_vars);
+    const { distribution, queue } = this.#engine;
+    if (distribution === undefined) return pairs;
+    const [gradients, variables] = [pairs.map(([gradient]) => gradient), pairs.map(([, variable]) => variable)];
+    return queue.add(() => distribution.aggregate({ gradients, variables })) as unknown as Aggregated;
+  }
+
+  /**
+   * Shares its steps with other processes, all of which call this with communicators of one group: `apply_async` then steps on the sum
+   * of their gradients (or the mean), the same bits everywhere. Variables and state become those of rank 0 if it is built; else the
+   * first step finds out whether the variables are the same. docs/scale.md.
+   *
+   * @param communicator of `keras-optimizers/distributed`
+   * @param options `reduction`: "sum" (default, Keras's) or "mean"; `shard_state` (default false): each process keeps and steps a part of
+   *   the state, about 1 / size of it; `micro_batches`: backward passes of all processes together in a step, a multiple of their number:
+   *   `apply_async` is called for each of them, and the last call steps; for all divisors the bits are those of one process;
+   *   `bucket_bytes` (default 4 MiB): what is sent at once
+   * @throws (rejects) TypeError `ERR_OPT_CONFIG_TYPE`, RangeError `ERR_OPT_CONFIG_RANGE`; CommunicatorError `ERR_COMM_MISMATCH` on all
+   *   ranks where class, options or variables differ; Error `ERR_OPT_DISTRIBUTED`, `ERR_OPT_BUSY`, `ERR_OPT_DISPOSED`
+   * @example await optimizer.distribute(await connect(), { shard_state: true });
+   */
+  async distribute(communicator: Communicator, options: DistributeOptions = {}): Promise<void> {
+    const { distribute } = await import('./distributed/distribute.ts');
+    return distribute(this.#who, this, communicator, options);
   }
 
   /**
@@ -458,6 +505,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
       learning_rate === undefined
         ? undefined
         : checkField(`${this.#who}.update_step`, 'learning_rate', finite(0), learning_rate);
+    this.#engine.distribution?.check('update_step', true);
     this.#engine.updateOne(gradient, variable, rate);
   }
 
@@ -605,6 +653,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   finalize_variable_values(variables?: readonly Trainable[]): void {
     const method = 'finalize_variable_values';
+    this.#engine.distribution?.check(method, true);
     this.#engine.checkIdle(method);
     const pairs = this.#engine.averages(method, variables) ?? [];
     for (const variable of pairs.flat()) Variable.checkAttached(variable);
@@ -621,6 +670,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   swap_ema_weights(): void {
     const method = 'swap_ema_weights';
+    this.#engine.distribution?.check(method, true);
     this.#engine.checkIdle(method);
     const pairs = this.#engine.averages(method);
     if (pairs === undefined)
@@ -739,6 +789,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   dispose(): void {
     this.#engine.dispose();
+    this.#engine.distribution?.release();
   }
 
   /** `dispose`, for `using`. */
@@ -766,6 +817,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
 }
 markConfigurable(Optimizer.prototype);
+
+/** Pairs; or, after `distribute`, a promise of them. Either can be awaited. */
+type Aggregated = readonly GradientAndVariable[] & Partial<Promise<readonly GradientAndVariable[]>>;
 
 const pairFields = { skip_gradients_aggregation: flag(false) };
 const isNumber = (x: unknown): boolean => typeof x === 'number';

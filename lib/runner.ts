@@ -95,7 +95,7 @@ export abstract class Runner {
       return { gradients, variables };
     };
     try {
-      const step = this.distribution?.take(given) ?? this.alone(() => this.take(given(), !this.queue.busy));
+      const step = this.distribution?.take(given) ?? this.#taken(given());
       return await this.queue.add(step);
     } catch (error) {
       undo();
@@ -103,9 +103,19 @@ export abstract class Runner {
     }
   }
 
+  #taken(given: Given): () => Promise<number> {
+    const atOnce = !this.queue.busy;
+    return this.alone(() => this.take(given, atOnce));
+  }
+
   /** A step whose turn it is. */
   async stepAsync(given: Given): Promise<number> {
     return this.alone(() => this.take(given, true))();
+  }
+
+  /** Undoes `build`, whatever has been stepped: for a state of another shape. */
+  demolish(): void {
+    if (this.state !== undefined) this.unbuild();
   }
 
   /** A number of the optimizer's as a variable. */
@@ -274,7 +284,7 @@ export abstract class Runner {
   }
 
   /** Runs a part of a step that calls functions of the caller's. */
-  protected alone<R>(part: () => R): R {
+  alone<R>(part: () => R): R {
     this.working = true;
     try {
       return part();

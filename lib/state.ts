@@ -83,6 +83,8 @@ export interface Steps {
 export class State extends Roster {
   /** What is stepped here: the variables; or parts of them, where other processes step the rest. */
   readonly targets: readonly Variable[];
+  /** Of parts: those of all processes, by process and variable. */
+  readonly parts: readonly (readonly Part[])[] | undefined;
   /** Of parts: what clipping by norm needs of all processes. */
   readonly sums: BlockSums | undefined;
   readonly averages: readonly Variable[] | undefined;
@@ -112,7 +114,8 @@ export class State extends Roster {
     this.#rules = this.variables.map((variable) => layout.ruleOf(variable));
     checkStateDtype(layout, this.variables, this.#rules);
     checkDevice(layout, this);
-    this.targets = shards === undefined ? this.variables : targetsOf(layout, this, this.#rules, shards);
+    this.parts = shards && partsOf(layout, this, this.#rules, shards);
+    this.targets = targetsOf(this, shards && this.parts?.[shards.rank]);
     this.sums = shards && new BlockSums(this.variables.map((v) => Variable.storageOf(v).length));
     const made: Variable[] = [];
     const make = (v: Variable, name: string, place: number, kind: Slot, dtype = v.dtype as Dtype | 'bfloat16') =>
@@ -374,13 +377,13 @@ function slotOf(
   return slot;
 }
 
-/** The parts of variables that are stepped here; a variable of which all is stepped stands for itself. */
-function targetsOf(
+/** How the variables are dealt out. */
+function partsOf(
   { who, custom }: Layout,
   { variables, asyncSafe, site }: Roster,
   rules: readonly (string | undefined)[],
   shards: Shards,
-): readonly Variable[] {
+): readonly (readonly Part[])[] {
   if (custom || !asyncSafe || site !== undefined)
     throw stateError(
       'ERR_OPT_DISTRIBUTED',
@@ -388,10 +391,14 @@ function targetsOf(
     );
   const lengths = variables.map((v) => Variable.storageOf(v).length);
   const whole = rules.map((rule) => rule !== undefined && ruleNamed(rule).info.directed);
-  const parts = shards.partsOf(lengths, whole);
+  return shards.partsOf(lengths, whole);
+}
+
+/** What is stepped here; a variable of which all is stepped stands for itself. */
+function targetsOf({ variables }: Roster, parts: readonly Part[] | undefined): readonly Variable[] {
   return variables.map((v, i) => {
-    const { first, length } = parts[i] as Part;
-    if (length === lengths[i]) return v;
+    const { first, length } = parts?.[i] ?? { first: 0, length: Variable.storageOf(v).length };
+    if (length === Variable.storageOf(v).length) return v;
     const storage = partStorage(Variable.storageOf(v), first, length, v.shape);
     return variableOver(storage, { shape: [length], name: v.path });
   });

@@ -1,0 +1,129 @@
+// `Optimizer.distribute`: the ranks agree about the optimizer, its variables and state become those of rank 0, and its steps are shared
+// from then on.
+import { finite, flag, nullable, oneOf, readOptions, whole, type Options } from '../configurable.ts';
+import { describe, rangeError, stateError, typeError } from '../errors.ts';
+import { awaitState, type StateToCome } from '../checkpoint/state_to_come.ts';
+import { stateOf, type StateOf } from '../checkpoint/state_of.ts';
+import { Optimizer } from '../optimizer.ts';
+import type { Runner } from '../runner.ts';
+import { Variable } from '../variable.ts';
+import { copyOf } from '../weights.ts';
+import { Communicator } from './communicator.ts';
+import { fingerprint, hashOf } from './fingerprint.ts';
+import { Replicas, type Settings } from './replicas.ts';
+
+const fields = {
+  reduction: oneOf(['sum', 'mean'] as const),
+  shard_state: flag(false),
+  micro_batches: nullable(whole(0)),
+  bucket_bytes: { ...finite(4 * 2 ** 20), expects: 'a number of bytes >= 1024', allows: (x: number) => x >= 1024 },
+};
+/** Of `distribute`. */
+export type DistributeOptions = Options<typeof fields>;
+
+/** `Optimizer.distribute`; `who`: its class. */
+export async function distribute(
+  who: string,
+  optimizer: Optimizer,
+  communicator: unknown,
+  options: DistributeOptions,
+): Promise<void> {
+  const settings = checked(`${who}.distribute`, communicator, options);
+  const runner = Optimizer.runnerOf(optimizer);
+  runner.checkOpen();
+  runner.checkAlone('distribute');
+  if (runner.shards !== undefined)
+    throw stateError(
+      'ERR_OPT_DISTRIBUTED',
+      `${who}.distribute expects an optimizer that does not share its state yet: call build before, or leave the first step to find out`,
+    );
+  await runner.queue.add(() => start(who, optimizer, communicator as Communicator, settings));
+}
+
+function checked(who: string, communicator: unknown, options: unknown): Settings {
+  if (!(communicator instanceof Communicator))
+    throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects a Communicator, got ${describe(communicator)}`);
+  const settings = readOptions(who, fields, [options]);
+  const { micro_batches: count } = settings;
+  if (count !== null && (count < 1 || count % communicator.size !== 0))
+    throw rangeError(
+      'ERR_OPT_CONFIG_RANGE',
+      `${who} expects micro_batches to be a multiple of the ${communicator.size} processes, got ${count}`,
+    );
+  return settings;
+}
+
+async function start(
+  who: string,
+  optimizer: Optimizer,
+  communicator: Communicator,
+  settings: Settings,
+): Promise<void> {
+  const runner = Optimizer.runnerOf(optimizer);
+  const text = () => `${fingerprint(optimizer)} ${JSON.stringify(settings)}`;
+  const built = runner.state !== undefined;
+  await communicator.barrier({ layout: hashOf(text()) });
+  if (built) await broadcast(runner, communicator);
+  const replicas = new Replicas(who, runner, communicator, settings, text, built);
+  if (replicas.shards !== undefined) shard(optimizer, runner, replicas.shards);
+  runner.distribution?.release();
+  runner.distribution = replicas;
+}
+
+/** All numbers of rank 0 to the others. */
+async function broadcast(runner: Runner, communicator: Communicator): Promise<void> {
+  const all = runnersIn(runner);
+  const kept = all.flatMap(({ tracked }) => tracked).filter((variable) => Variable.hasMemory(variable));
+  for (const variable of [...(runner.state?.variables ?? []), ...kept]) await communicator.broadcast(variable);
+  const scalars = all.flatMap((one) => scalarsOf(one));
+  const numbers = Float64Array.from(scalars, ({ get }) => get());
+  await communicator.broadcast(numbers);
+  scalars.forEach(({ set }, i) => set(numbers[i] as number));
+}
+
+/** The numbers of an optimizer that are no arrays. */
+function scalarsOf(runner: Runner): readonly { get(): number; set(x: number): void }[] {
+  const { tracked } = runner;
+  const storages = tracked.filter((variable) => !Variable.hasMemory(variable)).map((one) => Variable.storageOf(one));
+  return [
+    { get: () => runner.counter, set: (x) => (runner.counter = x) },
+    ...storages.map((storage) => ({ get: () => storage.number?.() ?? 0, set: (x: number) => storage.write([x]) })),
+    ...(['float32', 'float64'] as const).map((dtype) => ({
+      get: () => runner.running?.[dtype] ?? NaN,
+      set: (x: number) => {
+        if (!Number.isNaN(x)) runner.setRunning({ ...runner.running, [dtype]: x });
+      },
+    })),
+  ];
+}
+
+const runnersIn = (runner: Runner): readonly Runner[] => [
+  runner,
+  ...runner.wrapped.flatMap((optimizer) => runnersIn(Optimizer.runnerOf(optimizer))),
+];
+
+/** Keeps the own part of the state from now on: builds it again where it is there already. */
+function shard(optimizer: Optimizer, runner: Runner, shards: Runner['shards']): void {
+  const { state } = runner;
+  if (state === undefined) {
+    runner.shards = shards;
+    return;
+  }
+  const values = copied(stateOf(optimizer));
+  for (const one of runnersIn(runner).toReversed()) one.demolish();
+  runner.shards = shards;
+  awaitState(optimizer, values);
+  optimizer.build(state.trainables);
+}
+
+/** A state that stays when the optimizer loses it. */
+const copied = ({ values, members, ...rest }: StateOf): StateToCome => ({
+  ...rest,
+  from: 'distribute',
+  values: values.map((value) => {
+    if (!(value instanceof Variable)) return value;
+    const { path, shape, dtype } = value;
+    return { path, shape, dtype, numbers: Float64Array.from(copyOf(value) as Float64Array, Number) };
+  }),
+  members: members.map(copied),
+});
