@@ -156,7 +156,7 @@ struct Handle {
   std::shared_ptr<Plan> plan;  // shared with a running step
   std::vector<Array> arrays;
   bool onDevice = false;
-  size_t sums = 0;  // of blocks, or of variables if these are more
+  size_t variables = 0, sums = 0;  // of which there are numbers in a run in two halves: sums are of blocks
 
   // The plan, if it can run.
   Plan& idle(Napi::Env env) {
@@ -232,7 +232,8 @@ void start(const Shared& handle, const Napi::CallbackInfo& info, Job job) {
   for (uint32_t i = 0; i < held.Length(); ++i) step->held.push_back(MemoryHandle::from(held.Get(i)));
   const SharedMemory numbers = info[3].IsObject() ? MemoryHandle::from(info[3]) : nullptr;
   if (numbers) step->held.push_back(numbers);
-  if ((job == kSums || numbers) && (!numbers || numbers->bytes / sizeof(double) < handle->sums))
+  const size_t most = job == kSums ? handle->sums : handle->variables;
+  if (numbers ? numbers->bytes / sizeof(double) < most : job == kSums)
     fail(Napi::RangeError::New(info.Env(), "a half of a run expects room for all sums"), "ERR_OPT_LENGTH");
   handle->bind(info[0]);
   const std::shared_ptr<Plan> plan = step->plan = handle->plan;
@@ -263,7 +264,7 @@ Napi::Value newPlan(const Napi::CallbackInfo& info) {
     fail(Napi::RangeError::New(env, "expected memory for " + std::to_string(passes.size()) + " controls"), "ERR_OPT_LENGTH");
   const Shared handle = std::make_shared<Handle>();
   handle->arrays.resize(size_t(arrays));
-  handle->sums = variables;
+  handle->variables = variables;
   for (const Pass& pass : passes)
     for (size_t t = 0; t < pass.tensors.size(); ++t)
       handle->sums = std::max(handle->sums, pass.firstSum[t] + (pass.tensors[t].length + kBlock - 1) / kBlock);
