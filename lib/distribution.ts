@@ -1,6 +1,15 @@
 // What stands between an optimizer and the other processes that train with it (lib/distributed). In one process there is none of it.
+import type { Optimizer } from './optimizer.ts';
 import type { GradientAndVariable } from './pairs.ts';
 import type { Given } from './parts.ts';
+
+/** Names the method of a communicator that shares the steps of an optimizer: in one process nothing of that is loaded. */
+export const shares = Symbol.for('keras-optimizers.shares');
+
+/** What has it. */
+export interface Sharing {
+  [shares](who: string, optimizer: Optimizer, options: unknown): Promise<void>;
+}
 
 /** Elements of a variable that one process steps: [first, first + length). */
 export interface Part {

@@ -21,8 +21,9 @@ import {
 import { nameOf, type DeviceName } from './devices.ts';
 import type { Communicator } from './distributed/communicator.ts';
 import type { DistributeOptions } from './distributed/distribute.ts';
+import { shares, type Sharing } from './distribution.ts';
 import { Engine, type Driver } from './engine.ts';
-import { rangeError, typeError } from './errors.ts';
+import { describe, rangeError, typeError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
 import {
   checkCommon,
@@ -435,8 +436,12 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @example await optimizer.distribute(await connect(), { shard_state: true });
    */
   async distribute(communicator: Communicator, options: DistributeOptions = {}): Promise<void> {
-    const { distribute } = await import('./distributed/distribute.ts');
-    return distribute(this.#who, this, communicator, options);
+    const given = communicator as Partial<Sharing> | null | undefined;
+    if (typeof given?.[shares] === 'function') return given[shares](this.#who, this, options);
+    throw typeError(
+      'ERR_OPT_CONFIG_TYPE',
+      `${this.#who}.distribute expects a Communicator of keras-optimizers/distributed, got ${describe(communicator)}`,
+    );
   }
 
   /**

@@ -1,5 +1,6 @@
 // Trainings of several ranks in one thread, for tests.
 import { Optimizer, Variable, type Gradient } from '../lib/index.ts';
+import { Variable as Inner } from '../lib/variable.ts';
 import { Communicator, type CommunicatorOptions } from '../lib/distributed/communicator.ts';
 import { MemoryGroup, type Faults } from './distributed.ts';
 
@@ -62,4 +63,60 @@ export async function step(
       for (let i = 0; i < each; i++) await optimizer.apply_async(gradients(rank * each + i), variables);
     }),
   );
+}
+
+/** The sum of arrays in the order of all sums: pairwise by index, an odd one out moving up as it is. */
+export function treeSum(arrays: readonly Float32Array[]): Float32Array {
+  if (arrays.length === 1) return arrays[0] as Float32Array;
+  const pairs = Array.from({ length: Math.ceil(arrays.length / 2) }, (_, i) => arrays.slice(2 * i, 2 * i + 2));
+  return treeSum(pairs.map(([a, b]) => (b === undefined ? a : a?.map((x, j) => Math.fround(x + (b[j] as number)))) as Float32Array));
+}
+
+/** The bits of variables as text. */
+export const bitsOf = (variables: readonly Variable[]): string[] =>
+  variables.map(({ value }) => Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1'));
+
+/** The bits of every variable of an optimizer's, put together where each rank has a part. */
+export function stateBits(ranks: readonly Rank[]): string[] {
+  const all = ranks.map(({ optimizer }) => optimizer.variables);
+  return (all[0] ?? []).map((first, i) => {
+    const parts = Inner.storageOf(first).part === undefined ? [first] : all.map((list) => list[i] as Variable);
+    return bitsOf(parts).join('');
+  });
+}
+
+/** Gradients of all backward passes of a step, made once. */
+export function passesOf(shapes: Shapes, steps: number, passes: number): Passes {
+  const key = JSON.stringify([shapes, steps, passes]);
+  const found = known.get(key) ?? Array.from({ length: steps }, (_, s) => ofStep(shapes, s, passes));
+  known.set(key, found);
+  return found;
+}
+const ofStep = (shapes: Shapes, step: number, passes: number): Step => {
+  const each = Array.from({ length: passes }, (_, pass) => gradientsOf(shapes, step, pass));
+  return { passes: each, sums: shapes.map((_, i) => treeSum(each.map((list) => list[i] as Float32Array))) };
+};
+const known = new Map<string, Passes>();
+
+/** The gradients of every backward pass of a step, and their sums. */
+export interface Step {
+  readonly passes: readonly (readonly Float32Array[])[];
+  readonly sums: readonly Float32Array[];
+}
+export type Passes = readonly Step[];
+
+/** What one process makes of the sums of all backward passes. */
+export function alone(
+  make: () => Optimizer,
+  shapes: Shapes,
+  steps: Passes,
+  count = 1,
+): { readonly optimizer: Optimizer; readonly variables: readonly Variable[] } {
+  const [optimizer, variables] = [make(), variablesOf(shapes)];
+  for (const { sums } of steps)
+    optimizer.apply(
+      sums.map((sum) => (count === 1 ? sum : sum.map((x) => x / count))),
+      variables,
+    );
+  return { optimizer, variables };
 }

@@ -1,9 +1,12 @@
 // Over 200 lines: the class, a third of it doc comments.
+import { shares, type Sharing } from '../distribution.ts';
 import { dtypes } from '../native.ts';
+import type { Optimizer } from '../optimizer.ts';
 import { describe, rangeError, typeError } from '../errors.ts';
 import { Variable } from '../variable.ts';
 import { bring, carriedAs, type Brought } from './bring.ts';
 import { Collectives, type Place } from './collectives.ts';
+import { distribute } from './distribute.ts';
 import { located, type Data, type Located } from './data.ts';
 import { CommunicatorError } from './errors.ts';
 import { afterwards, failureOf, mismatchError, timeOut, type About } from './failures.ts';
@@ -69,7 +72,7 @@ const kTemporaryFailure = 75; // EX_TEMPFAIL of sysexits.h
  *
  * Sums have one order, pairwise by rank, whatever the engine would do: they are the same bits on all ranks and in every run.
  */
-export class Communicator {
+export class Communicator implements Sharing {
   /** 0 to size - 1. */
   readonly rank: number;
   /** Number of ranks. */
@@ -234,6 +237,11 @@ export class Communicator {
       await this.#transport.close(this.#failure !== undefined);
       if (this.#failure === undefined) this.#collectives.release();
     }
+  }
+
+  /** @internal */
+  [shares](who: string, optimizer: Optimizer, options: unknown): Promise<void> {
+    return distribute(who, optimizer, this, options);
   }
 
   /** Checks the arguments at once, and tells the other ranks if they are none. */

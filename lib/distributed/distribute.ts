@@ -1,14 +1,14 @@
 // `Optimizer.distribute`: the ranks agree about the optimizer, its variables and state become those of rank 0, and its steps are shared
 // from then on.
 import { finite, flag, nullable, oneOf, readOptions, whole, type Options } from '../configurable.ts';
-import { describe, rangeError, stateError, typeError } from '../errors.ts';
+import { rangeError, stateError } from '../errors.ts';
 import { awaitState, type StateToCome } from '../checkpoint/state_to_come.ts';
 import { stateOf, type StateOf } from '../checkpoint/state_of.ts';
 import { Optimizer } from '../optimizer.ts';
 import type { Runner } from '../runner.ts';
 import { Variable } from '../variable.ts';
 import { copyOf } from '../weights.ts';
-import { Communicator } from './communicator.ts';
+import type { Communicator } from './communicator.ts';
 import { fingerprint, hashOf } from './fingerprint.ts';
 import { Replicas, type Settings } from './replicas.ts';
 
@@ -25,8 +25,8 @@ export type DistributeOptions = Options<typeof fields>;
 export async function distribute(
   who: string,
   optimizer: Optimizer,
-  communicator: unknown,
-  options: DistributeOptions,
+  communicator: Communicator,
+  options: unknown,
 ): Promise<void> {
   const settings = checked(`${who}.distribute`, communicator, options);
   const runner = Optimizer.runnerOf(optimizer);
@@ -37,12 +37,10 @@ export async function distribute(
       'ERR_OPT_DISTRIBUTED',
       `${who}.distribute expects an optimizer that does not share its state yet: call build before, or leave the first step to find out`,
     );
-  await runner.queue.add(() => start(who, optimizer, communicator as Communicator, settings));
+  await runner.queue.add(() => start(who, optimizer, communicator, settings));
 }
 
-function checked(who: string, communicator: unknown, options: unknown): Settings {
-  if (!(communicator instanceof Communicator))
-    throw typeError('ERR_OPT_CONFIG_TYPE', `${who} expects a Communicator, got ${describe(communicator)}`);
+function checked(who: string, communicator: Communicator, options: unknown): Settings {
   const settings = readOptions(who, fields, [options]);
   const { micro_batches: count } = settings;
   if (count !== null && (count < 1 || count % communicator.size !== 0))
