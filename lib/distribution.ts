@@ -28,6 +28,10 @@ export interface Distribution {
   take(given: () => Given): () => Promise<number>;
   /** The sums of gradients over processes, as pairs. */
   aggregate(given: Given): Promise<readonly GradientAndVariable[]>;
+  /**
+   * Saves the optimizer at `path`, together with the other processes: `write` writes what this one has into a file, and gives its hash.
+   */
+  save(path: string, write: (path: string) => Promise<string>): Promise<void>;
   /** All processes have stepped: brings the parts together. */
   gather(): Promise<void>;
   /** Throws for a method that needs other processes, and cannot wait for them; or, if it is `local`, all of the state. */

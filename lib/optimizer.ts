@@ -694,6 +694,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   counter; TypeError `ERR_OPT_ARRAY_TYPE`
    */
   set_weights(weights: readonly Weight[]): void {
+    this.#engine.distribution?.check('set_weights', true);
     this.#engine.checkIdle('set_weights');
     this.#engine.built('set_weights');
     setWeights(`${this.#who}.set_weights`, this.variables, weights);
@@ -707,6 +708,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   TypeError `ERR_OPT_CONFIG_TYPE` for another store
    */
   save_own_variables(store: OwnVariables<WeightArray>): void {
+    this.#engine.distribution?.check('save_own_variables', true);
     this.#engine.checkIdle('save_own_variables');
     this.#engine.checkPutIn('save_own_variables');
     saveOwnVariables(`${this.#who}.save_own_variables`, this, store);
@@ -721,6 +723,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   `ERR_OPT_NOT_BUILT` only if it was loaded and its state waits for `build`
    */
   load_own_variables(store: OwnVariables): void {
+    this.#engine.distribution?.check('load_own_variables', true);
     this.#engine.checkIdle('load_own_variables');
     this.#engine.checkPutIn('load_own_variables');
     loadOwnVariables(`${this.#who}.load_own_variables`, this, store);

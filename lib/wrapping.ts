@@ -423,6 +423,19 @@ function keepApart(members: readonly Member[]): void {
   if (states.length > 1) for (const state of states) state.stepWith(states.filter((other) => other !== state));
 }
 
+/** The states of an optimizer, or of those that it wraps. */
+export function statesIn(runner: Runner): readonly State[] {
+  if (runner.state instanceof State) return [runner.state];
+  return runner.wrapped.flatMap((optimizer) => statesIn(Optimizer.runnerOf(optimizer)));
+}
+
+/** What is stepped here of the variables of an optimizer. */
+export function targetsIn(runner: Runner): readonly Variable[] {
+  const pairs = statesIn(runner).flatMap(({ variables, targets }) => variables.map((one, i) => [one, targets[i]] as const));
+  const targets = new Map(pairs);
+  return runner.state?.variables.map((variable) => targets.get(variable) ?? variable) ?? [];
+}
+
 /** Whether it, or one that it wraps, keeps averages. */
 export function usesAverages(optimizer: Optimizer): boolean {
   const runner = Optimizer.is(optimizer) ? Optimizer.runnerOf(optimizer) : undefined;

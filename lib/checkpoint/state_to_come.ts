@@ -27,6 +27,8 @@ export interface SavedValue {
   /** As it was saved; they are converted to what the variable has. */
   readonly dtype: string;
   readonly numbers: ArrayLike<number>;
+  /** Of a part of a variable: its first element. */
+  readonly part?: number;
   /** The same as files of ours have it, where it was read from one. */
   readonly bytes?: Uint8Array;
 }

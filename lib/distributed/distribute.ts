@@ -30,14 +30,21 @@ export async function distribute(
 ): Promise<void> {
   const settings = checked(`${who}.distribute`, communicator, options);
   const runner = Optimizer.runnerOf(optimizer);
-  runner.checkOpen();
-  runner.checkAlone('distribute');
+  runner.checkIdle('distribute');
   if (runner.shards !== undefined)
     throw stateError(
       'ERR_OPT_DISTRIBUTED',
       `${who}.distribute expects an optimizer that does not share its state yet: call build before, or leave the first step to find out`,
     );
-  await runner.queue.add(() => start(who, optimizer, communicator, settings));
+  const holder = {}; // nobody steps meanwhile
+  let start = () => {};
+  runner.hold(holder);
+  try {
+    start = await agreed(who, optimizer, communicator, settings);
+  } finally {
+    runner.release();
+  }
+  start();
 }
 
 function checked(who: string, communicator: Communicator, options: unknown): Settings {
@@ -51,32 +58,36 @@ function checked(who: string, communicator: Communicator, options: unknown): Set
   return settings;
 }
 
-async function start(
+/** Asks the other ranks; returns what shares the steps from then on. */
+async function agreed(
   who: string,
   optimizer: Optimizer,
   communicator: Communicator,
   settings: Settings,
-): Promise<void> {
+): Promise<() => void> {
   const runner = Optimizer.runnerOf(optimizer);
   const text = () => `${fingerprint(optimizer)} ${JSON.stringify(settings)}`;
   const built = runner.state !== undefined;
   await communicator.barrier({ layout: hashOf(text()) });
-  if (built) await broadcast(runner, communicator);
-  const replicas = new Replicas(who, runner, communicator, settings, text, built);
-  if (replicas.shards !== undefined) shard(optimizer, runner, replicas.shards);
-  runner.distribution?.release();
-  runner.distribution = replicas;
+  const set = built ? await broadcast(runner, communicator) : () => {};
+  return () => {
+    set();
+    const replicas = new Replicas(who, runner, communicator, settings, text, built);
+    if (replicas.shards !== undefined) shard(optimizer, runner, replicas.shards);
+    runner.distribution?.release();
+    runner.distribution = replicas;
+  };
 }
 
-/** All numbers of rank 0 to the others. */
-async function broadcast(runner: Runner, communicator: Communicator): Promise<void> {
+/** All numbers of rank 0 to the others; returns what writes those that are no arrays. */
+async function broadcast(runner: Runner, communicator: Communicator): Promise<() => void> {
   const all = runnersIn(runner);
   const kept = all.flatMap(({ tracked }) => tracked).filter((variable) => Variable.hasMemory(variable));
   for (const variable of [...(runner.state?.variables ?? []), ...kept]) await communicator.broadcast(variable);
   const scalars = all.flatMap((one) => scalarsOf(one));
   const numbers = Float64Array.from(scalars, ({ get }) => get());
   await communicator.broadcast(numbers);
-  scalars.forEach(({ set }, i) => set(numbers[i] as number));
+  return () => scalars.forEach(({ set }, i) => set(numbers[i] as number));
 }
 
 /** The numbers of an optimizer that are no arrays. */

@@ -1,12 +1,11 @@
 // Where the gradients of an optimizer's variables lie in buckets, and which of them come back to this process.
 import { allocated, type Allocated, type FloatArray } from '../arrays.ts';
 import { dtypes } from '../native.ts';
-import { Optimizer } from '../optimizer.ts';
 import type { Roster } from '../roster.ts';
 import type { Runner } from '../runner.ts';
 import { sizes } from '../storage.ts';
-import { State } from '../state.ts';
 import { Variable } from '../variable.ts';
+import { statesIn } from '../wrapping.ts';
 import { packed, type Packing, type Segment } from './packing.ts';
 
 /** Room for the arrays of all variables, one for each packing. */
@@ -87,10 +86,4 @@ function partsIn(runner: Runner, roster: Roster, size: number): readonly (readon
       }),
     ),
   );
-}
-
-/** The states of an optimizer, or of those that it wraps. */
-function statesIn(runner: Runner): readonly State[] {
-  if (runner.state instanceof State) return [runner.state];
-  return runner.wrapped.flatMap((optimizer) => statesIn(Optimizer.runnerOf(optimizer)));
 }

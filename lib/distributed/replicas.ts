@@ -16,6 +16,7 @@ import { Layout, type Pack } from './layout.ts';
 import { Divider } from './mean.ts';
 import { pack, unpack, type Bucket } from './packing.ts';
 import { partsOf } from './parts.ts';
+import { saveParts, saveWhole } from './save.ts';
 import { Adder } from './sums.ts';
 import { areSiblings, leavesOf, type Node } from './tree.ts';
 
@@ -334,6 +335,14 @@ export class Replicas implements Distribution {
       }
     }
     layout.give(pack);
+  }
+
+  save(path: string, write: (path: string) => Promise<string>): Promise<void> {
+    const layout = { layout: hashOf(this.#fingerprint(), `${this.#runner.applied}`) };
+    const step = this.#runner.applied;
+    if (this.shards === undefined) return saveWhole(this.#communicator, path, write, layout);
+    this.#checkWhole();
+    return saveParts(this.#communicator, path, write, { ...layout, step });
   }
 
   check(method: string, local = false): void {
