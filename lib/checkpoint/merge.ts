@@ -7,8 +7,8 @@ import type { SavedValue, StateToCome } from './state_to_come.ts';
 /** Throws CheckpointError `ERR_CKPT_LAYOUT` for parts that are not all of it. */
 export function merged(from: string, all: readonly [Checkpoint, ...Checkpoint[]]): Checkpoint {
   const [first] = all;
-  const other = all.find(({ metadata }) => metadata.class !== first.metadata.class || metadata.config !== first.metadata.config);
-  if (other !== undefined) throw layout(from, 'has files of different optimizers');
+  if (all.some(({ metadata }) => metadata.class !== first.metadata.class))
+    throw layout(from, 'has files of different optimizers');
   const values = first.values && mergedValues(from, all.map((one) => one.values ?? []));
   return { ...first, state: mergedState(from, all.map(({ state }) => state)), values };
 }
