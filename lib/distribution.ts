@@ -34,8 +34,8 @@ export interface Distribution {
   save(path: string, write: (path: string) => Promise<string>): Promise<void>;
   /** All processes have stepped: brings the parts together. */
   gather(): Promise<void>;
-  /** Throws for a method that needs other processes, and cannot wait for them; or, if it is `local`, all of the state. */
-  check(method: string, local?: boolean): void;
+  /** Throws for a method that steps, and cannot wait for other processes. */
+  checkAtOnce(method: string): void;
   /** Runs `apply` on gradients that have been summed. */
   summed<R>(apply: () => R): R;
   /** Gives all memory back. */

@@ -343,7 +343,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` or `ERR_OPT_ALIAS` for a gradient that does not fit
    */
   apply(gradients?: readonly Gradient[], variables?: readonly Trainable[]): number {
-    this.#engine.distribution?.check('apply');
+    this.#engine.checkAtOnce('apply');
     return this.#engine.apply(gradients, variables);
   }
 
@@ -381,11 +381,12 @@ export abstract class Optimizer<F extends Fields = Fields> {
     const who = `${this.#who}.apply_gradients`;
     const { skip_gradients_aggregation: summed } = readOptions(who, pairFields, [options]);
     const pairs = checkPairs(who, grads_and_vars);
-    if (!summed) this.#engine.distribution?.check('apply_gradients');
-    const all = summed ? pairs : checkPairs(who, this.aggregate_gradients(pairs));
+    const { distribution } = this.#engine;
+    if (!summed) this.#engine.checkAtOnce('apply_gradients');
+    const all = summed || distribution ? pairs : checkPairs(who, this.aggregate_gradients(pairs));
     const [gradients, variables] = [all.map(([gradient]) => gradient), all.map(([, variable]) => variable)];
     const apply = () => this.apply(gradients, variables);
-    return this.#engine.distribution?.summed(apply) ?? apply();
+    return distribution?.summed(apply) ?? apply();
   }
 
   /**
@@ -510,7 +511,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
       learning_rate === undefined
         ? undefined
         : checkField(`${this.#who}.update_step`, 'learning_rate', finite(0), learning_rate);
-    this.#engine.distribution?.check('update_step', true);
+    this.#engine.checkWhole('update_step');
     this.#engine.updateOne(gradient, variable, rate);
   }
 
@@ -658,7 +659,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   finalize_variable_values(variables?: readonly Trainable[]): void {
     const method = 'finalize_variable_values';
-    this.#engine.distribution?.check(method, true);
+    this.#engine.checkWhole(method);
     this.#engine.checkIdle(method);
     const pairs = this.#engine.averages(method, variables) ?? [];
     for (const variable of pairs.flat()) Variable.checkAttached(variable);
@@ -675,7 +676,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   swap_ema_weights(): void {
     const method = 'swap_ema_weights';
-    this.#engine.distribution?.check(method, true);
+    this.#engine.checkWhole(method);
     this.#engine.checkIdle(method);
     const pairs = this.#engine.averages(method);
     if (pairs === undefined)
@@ -694,7 +695,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   counter; TypeError `ERR_OPT_ARRAY_TYPE`
    */
   set_weights(weights: readonly Weight[]): void {
-    this.#engine.distribution?.check('set_weights', true);
+    this.#engine.checkWhole('set_weights');
     this.#engine.checkIdle('set_weights');
     this.#engine.built('set_weights');
     setWeights(`${this.#who}.set_weights`, this.variables, weights);
@@ -708,7 +709,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   TypeError `ERR_OPT_CONFIG_TYPE` for another store
    */
   save_own_variables(store: OwnVariables<WeightArray>): void {
-    this.#engine.distribution?.check('save_own_variables', true);
+    this.#engine.checkWhole('save_own_variables');
     this.#engine.checkIdle('save_own_variables');
     this.#engine.checkPutIn('save_own_variables');
     saveOwnVariables(`${this.#who}.save_own_variables`, this, store);
@@ -723,7 +724,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   `ERR_OPT_NOT_BUILT` only if it was loaded and its state waits for `build`
    */
   load_own_variables(store: OwnVariables): void {
-    this.#engine.distribution?.check('load_own_variables', true);
+    this.#engine.checkWhole('load_own_variables');
     this.#engine.checkIdle('load_own_variables');
     this.#engine.checkPutIn('load_own_variables');
     loadOwnVariables(`${this.#who}.load_own_variables`, this, store);

@@ -86,6 +86,7 @@ export abstract class Runner {
   ): Promise<number> {
     this.checkOpen();
     this.checkAlone('apply_async');
+    if (this.distribution === undefined) this.checkWhole('apply_async'); // it is a wrapper that is distributed
     if (isEmpty(gradients)) return this.applied;
     this.queue.checkPlace(this.#told.who);
     let undo = () => {};
@@ -255,6 +256,21 @@ export abstract class Runner {
     this.checkAlone(method);
     this.queue.checkIdle(this.#told.who, method);
     this.state?.checkIdle();
+  }
+
+  /** Throws where other processes have parts of the state. */
+  checkWhole(method: string): void {
+    if (this.shards !== undefined)
+      throw stateError(
+        'ERR_OPT_DISTRIBUTED',
+        `${this.#told.who}.${method} expects all of the state, other processes have parts of it: save it together, and load it without shard_state`,
+      );
+  }
+
+  /** Throws where a step waits for other processes. */
+  checkAtOnce(method: string): void {
+    if (this.distribution === undefined) this.checkWhole(method);
+    else this.distribution.checkAtOnce(method);
   }
 
   checkAlone(method: string): void {

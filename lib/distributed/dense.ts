@@ -15,10 +15,15 @@ import { Variable } from '../variable.ts';
  * own where they fit as they are.
  */
 export function denseGradients(who: string, roster: Roster, { gradients, variables }: Given): (FloatArray | null)[] {
-  if (roster.site !== undefined || !roster.asyncSafe)
+  if (roster.site !== undefined)
+    throw typeError(
+      'ERR_OPT_DEVICE',
+      `${who} is distributed and expects variables on the cpu, they are on ${nameOf(roster.site)}`,
+    );
+  if (!roster.asyncSafe)
     throw typeError(
       'ERR_OPT_NOT_ASYNC_SAFE',
-      `${who} is distributed and expects variables on the cpu that own their memory, ${roster.site === undefined ? 'got plain arrays' : `they are on ${nameOf(roster.site)}`}`,
+      `${who} is distributed and expects variables that own their memory, got plain arrays: use Variable`,
     );
   const indices = roster.indicesOf(variables);
   if (gradients !== undefined && !Array.isArray(gradients))

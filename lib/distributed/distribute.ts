@@ -9,7 +9,7 @@ import type { Runner } from '../runner.ts';
 import { Variable } from '../variable.ts';
 import { copyOf } from '../weights.ts';
 import type { Communicator } from './communicator.ts';
-import { fingerprint, hashOf } from './fingerprint.ts';
+import { fingerprint, hashOf, rates } from './fingerprint.ts';
 import { Replicas, type Settings } from './replicas.ts';
 
 const fields = {
@@ -66,13 +66,16 @@ async function agreed(
   settings: Settings,
 ): Promise<() => void> {
   const runner = Optimizer.runnerOf(optimizer);
-  const text = () => `${fingerprint(optimizer)} ${JSON.stringify(settings)}`;
+  const texts = {
+    fingerprint: () => `${fingerprint(optimizer)} ${JSON.stringify(settings)}`,
+    rates: () => rates(optimizer),
+  };
   const built = runner.state !== undefined;
-  await communicator.barrier({ layout: hashOf(text()) });
+  await communicator.barrier({ layout: hashOf(texts.fingerprint()) });
   const set = built ? await broadcast(runner, communicator) : () => {};
   return () => {
     set();
-    const replicas = new Replicas(who, runner, communicator, settings, text, built);
+    const replicas = new Replicas(who, runner, communicator, settings, texts, built);
     if (replicas.shards !== undefined) shard(optimizer, runner, replicas.shards);
     runner.distribution?.release();
     runner.distribution = replicas;

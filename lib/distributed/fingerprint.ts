@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 
 import { classNameOf } from '../configurable.ts';
+import { rateOf } from '../checkpoint/state_to_come.ts';
 import { Optimizer } from '../optimizer.ts';
 import { Variable } from '../variable.ts';
 
@@ -20,6 +21,13 @@ export function fingerprint(optimizer: Optimizer): string {
   ]);
   const unnamed = (key: string, value: unknown): unknown => (key === 'name' ? undefined : value);
   return JSON.stringify([classNameOf(optimizer.constructor), optimizer.get_config(), variables], unnamed);
+}
+
+/** Learning rates that are numbers, which may be set between steps. */
+export function rates(optimizer: Optimizer): string {
+  const rate = rateOf(optimizer);
+  const own = rate && Variable.storageOf(rate).number?.();
+  return [own, ...Optimizer.runnerOf(optimizer).wrapped.map(rates)].join();
 }
 
 /** Of the values of variables. */

@@ -48,6 +48,7 @@ export class Replicas implements Distribution {
   readonly #communicator: Communicator;
   readonly #settings: Settings;
   readonly #fingerprint: () => string;
+  readonly #rates: () => string;
   readonly #divider: Divider | undefined;
   readonly #adder = new Adder();
   #layout: Layout | undefined;
@@ -60,20 +61,21 @@ export class Replicas implements Distribution {
   #summed = false; // apply gets gradients that have been summed
   #broken: unknown;
 
-  /** `agreed`: the variables have been broadcast. */
+  /** `texts`: what has to be the same on all ranks, once and at every step; `agreed`: the variables have been broadcast. */
   constructor(
     who: string,
     runner: Runner,
     communicator: Communicator,
     settings: Settings,
-    fingerprint: () => string,
+    texts: { readonly fingerprint: () => string; readonly rates: () => string },
     agreed: boolean,
   ) {
     this.#who = who;
     this.#runner = runner;
     this.#communicator = communicator;
     this.#settings = settings;
-    this.#fingerprint = fingerprint;
+    this.#fingerprint = texts.fingerprint;
+    this.#rates = texts.rates;
     this.#agreed = agreed;
     if (settings.reduction === 'mean') this.#divider = new Divider(this.#leaves);
     if (settings.shard_state) this.shards = shardsOf(communicator);
@@ -133,7 +135,7 @@ export class Replicas implements Distribution {
   /** What all ranks have to agree about in a collective of this step. */
   #hash(present: readonly boolean[]): { readonly layout: bigint } {
     const { applied } = this.#runner;
-    return { layout: hashOf(this.#text, `${this.#steps} ${applied}`, present.map(Number).join('')) };
+    return { layout: hashOf(this.#text, this.#rates(), `${this.#steps} ${applied}`, present.map(Number).join('')) };
   }
 
   async #step(taken: Taken): Promise<number> {
@@ -345,14 +347,13 @@ export class Replicas implements Distribution {
     return saveParts(this.#communicator, path, write, { ...layout, step });
   }
 
-  check(method: string, local = false): void {
-    const { size } = this.#communicator;
-    if (this.shards === undefined && (local || this.#summed || (size === 1 && this.#settings.micro_batches === null)))
-      return;
-    const advice = local
-      ? 'each process has a part of the state only: save it, and load it without shard_state'
-      : 'await apply_async or apply_gradients_async, which wait for the other processes';
-    throw stateError('ERR_OPT_DISTRIBUTED', `${this.#who}.${method} expects not to be distributed so: ${advice}`);
+  checkAtOnce(method: string): void {
+    const isAlone = this.#communicator.size === 1 && this.#settings.micro_batches === null;
+    if (this.shards === undefined && (this.#summed || isAlone)) return;
+    throw stateError(
+      'ERR_OPT_DISTRIBUTED',
+      `${this.#who}.${method} expects steps that are not shared with other processes: await apply_async or apply_gradients_async, which wait for them`,
+    );
   }
 
   summed<R>(apply: () => R): R {
