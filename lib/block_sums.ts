@@ -23,7 +23,7 @@ export class BlockSums {
     const { array } = this.squares;
     let total = 0;
     for (let i = 0; i < array.length; i++) {
-      const sum = folded(this.sums.array.subarray(this.first[i] as number, this.first[i + 1] as number));
+      const sum = folded(this.sums.array.subarray(this.first[i], this.first[i + 1]));
       array[i] = sum;
       total += sum;
     }

@@ -267,7 +267,12 @@ export class State extends Roster {
       return rows.find(({ index }) => index === i)?.columns;
     };
     const { targets } = this;
-    const updated: Flow = (v, i) => ({ to: targets[i], from: accumulators?.[i] ?? i, needs: i, columns: columnsOf(v, i) });
+    const updated: Flow = (v, i) => ({
+      to: targets[i],
+      from: accumulators?.[i] ?? i,
+      needs: i,
+      columns: columnsOf(v, i),
+    });
     const stages = {
       accumulate: this.#passes('accumulate', accumulators && ((_, i) => ({ to: accumulators[i], from: i, needs: i }))),
       update: this.#updates(updated, decays),

@@ -71,13 +71,9 @@ const probed = (array: AnyArray) => {
 export type NativeStorage = Storage & Required<Pick<Storage, 'memory' | 'probe' | 'bytes' | 'release'>>;
 
 /** A part of library memory of the host, which is shared with it. */
-export function partStorage(
-  { dtype, memory, value }: Storage,
-  first: number,
-  length: number,
-  of: readonly number[],
-): Storage {
-  const array = (value() as FloatArray).subarray(first, first + length);
+export function partStorage(whole: Storage, first: number, length: number, of: readonly number[]): Storage {
+  const { dtype, memory } = whole;
+  const array = (whole.value() as FloatArray).subarray(first, first + length);
   const size = array.BYTES_PER_ELEMENT;
   return {
     dtype,

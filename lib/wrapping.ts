@@ -69,7 +69,9 @@ export class Wrapping extends Runner {
     const undo: (() => void)[] = [];
     try {
       const routes = this.alone(() => this.#routes(roster));
-      this.#members = [...routes].map(([optimizer, indices]) => builtMember(optimizer, roster, indices, undo, this.shards));
+      this.#members = [...routes].map(([optimizer, indices]) =>
+        builtMember(optimizer, roster, indices, undo, this.shards),
+      );
     } catch (error) {
       for (const back of undo) back();
       throw error;
@@ -431,7 +433,9 @@ export function statesIn(runner: Runner): readonly State[] {
 
 /** What is stepped here of the variables of an optimizer. */
 export function targetsIn(runner: Runner): readonly Variable[] {
-  const pairs = statesIn(runner).flatMap(({ variables, targets }) => variables.map((one, i) => [one, targets[i]] as const));
+  const pairs = statesIn(runner).flatMap(({ variables, targets }) =>
+    variables.map((one, i) => [one, targets[i]] as const),
+  );
   const targets = new Map(pairs);
   return runner.state?.variables.map((variable) => targets.get(variable) ?? variable) ?? [];
 }

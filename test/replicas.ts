@@ -2,7 +2,7 @@
 import { Optimizer, Variable, type Gradient } from '../lib/index.ts';
 import { Variable as Inner } from '../lib/variable.ts';
 import { Communicator, type CommunicatorOptions } from '../lib/distributed/communicator.ts';
-import { MemoryGroup, type Faults } from './distributed.ts';
+import { MemoryGroup, type Faults } from './distributed/memory_group.ts';
 
 /** Communicators of so many ranks. */
 export const ranksOf = (size: number, options: CommunicatorOptions = {}, faults?: Faults): readonly Communicator[] =>
@@ -21,7 +21,9 @@ export function numbers(seed: string, length: number): Float32Array {
 const sizeOf = (shape: readonly number[]) => shape.reduce((product, n) => product * n, 1);
 
 export const variablesOf = (shapes: Shapes, dtype: 'float32' | 'float64' = 'float32'): Variable[] =>
-  shapes.map((shape, i) => new Variable(numbers(`variable ${i}`, sizeOf(shape)), { shape, name: `layer${i}/kernel`, dtype }));
+  shapes.map(
+    (shape, i) => new Variable(numbers(`variable ${i}`, sizeOf(shape)), { shape, name: `layer${i}/kernel`, dtype }),
+  );
 
 /** The gradients of a backward pass. */
 export const gradientsOf = (shapes: Shapes, step: number, pass: number): Float32Array[] =>
@@ -69,7 +71,9 @@ export async function step(
 export function treeSum(arrays: readonly Float32Array[]): Float32Array {
   if (arrays.length === 1) return arrays[0] as Float32Array;
   const pairs = Array.from({ length: Math.ceil(arrays.length / 2) }, (_, i) => arrays.slice(2 * i, 2 * i + 2));
-  return treeSum(pairs.map(([a, b]) => (b === undefined ? a : a?.map((x, j) => Math.fround(x + (b[j] as number)))) as Float32Array));
+  return treeSum(
+    pairs.map(([a, b]) => (b === undefined ? a : a?.map((x, j) => Math.fround(x + (b[j] as number)))) as Float32Array),
+  );
 }
 
 /** The bits of variables as text. */

@@ -9,15 +9,33 @@ export function merged(from: string, all: readonly [Checkpoint, ...Checkpoint[]]
   const [first] = all;
   if (all.some(({ metadata }) => metadata.class !== first.metadata.class))
     throw layout(from, 'has files of different optimizers');
-  const values = first.values && mergedValues(from, all.map((one) => one.values ?? []));
-  return { ...first, state: mergedState(from, all.map(({ state }) => state)), values };
+  const values =
+    first.values &&
+    mergedValues(
+      from,
+      all.map((one) => one.values ?? []),
+    );
+  return {
+    ...first,
+    state: mergedState(
+      from,
+      all.map(({ state }) => state),
+    ),
+    values,
+  };
 }
 
 function mergedState(from: string, states: readonly StateToCome[]): StateToCome {
   const [first] = states as [StateToCome];
-  const values = mergedValues(from, states.map((state) => state.values));
+  const values = mergedValues(
+    from,
+    states.map((state) => state.values),
+  );
   const members = (first.members ?? []).map((_, i) =>
-    mergedState(from, states.map((state) => state.members?.[i] ?? state)),
+    mergedState(
+      from,
+      states.map((state) => state.members?.[i] ?? state),
+    ),
   );
   return { ...first, from, values, members };
 }
@@ -25,7 +43,12 @@ function mergedState(from: string, states: readonly StateToCome[]): StateToCome 
 function mergedValues(from: string, lists: readonly (readonly SavedValue[])[]): readonly SavedValue[] {
   const [first = []] = lists;
   if (lists.some((list) => list.length !== first.length)) throw layout(from, 'has files of different states');
-  return first.map((_, i) => mergedValue(from, lists.map((list) => list[i] as SavedValue)));
+  return first.map((_, i) =>
+    mergedValue(
+      from,
+      lists.map((list) => list[i] as SavedValue),
+    ),
+  );
 }
 
 /** What one of them has all of, or the parts of all of them. */
@@ -57,4 +80,5 @@ function mergedValue(from: string, list: readonly SavedValue[]): SavedValue {
 
 const firstOf = ({ part }: SavedValue): number => part ?? 0;
 
-const layout = (from: string, what: string): CheckpointError => new CheckpointError('ERR_CKPT_LAYOUT', `${from} ${what}`);
+const layout = (from: string, what: string): CheckpointError =>
+  new CheckpointError('ERR_CKPT_LAYOUT', `${from} ${what}`);

@@ -61,7 +61,10 @@ export async function readManifest(folder: string): Promise<Manifest> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     const isMissing = (error as { readonly code?: unknown }).code === 'ENOENT';
     if (!isMissing) throw systemError(`reading ${path}`, error);
-    throw new CheckpointError('ERR_CKPT_FORMAT', `${folder} has no ${kManifest}: it is no checkpoint, or was not completed`);
+    throw new CheckpointError(
+      'ERR_CKPT_FORMAT',
+      `${folder} has no ${kManifest}: it is no checkpoint, or was not completed`,
+    );
   });
   const { format, version, step, layout, files } = parsed(text) ?? {};
   if (format === kFormat && version !== kVersion)

@@ -30,7 +30,10 @@ export function denseGradients(who: string, roster: Roster, { gradients, variabl
     throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects an array of gradients, got ${describe(gradients)}`);
   const count = gradients?.length ?? indices.length;
   if (count !== indices.length)
-    throw rangeError('ERR_OPT_LENGTH', `${who} expects ${indices.length} gradients, one for each variable, got ${count}`);
+    throw rangeError(
+      'ERR_OPT_LENGTH',
+      `${who} expects ${indices.length} gradients, one for each variable, got ${count}`,
+    );
   const arrays: (FloatArray | null)[] = roster.variables.map(() => null);
   indices.forEach((index, i) => {
     const variable = roster.variables[index] as Variable;

@@ -37,13 +37,8 @@ export async function distribute(
       `${who}.distribute expects an optimizer that does not share its state yet: call build before, or leave the first step to find out`,
     );
   const holder = {}; // nobody steps meanwhile
-  let start = () => {};
   runner.hold(holder);
-  try {
-    start = await agreed(who, optimizer, communicator, settings);
-  } finally {
-    runner.release();
-  }
+  const start = await agreed(who, optimizer, communicator, settings).finally(() => runner.release());
   start();
 }
 
@@ -93,8 +88,13 @@ async function broadcast(runner: Runner, communicator: Communicator): Promise<()
   return () => scalars.forEach(({ set }, i) => set(numbers[i] as number));
 }
 
+interface Scalar {
+  readonly get: () => number;
+  readonly set: (x: number) => void;
+}
+
 /** The numbers of an optimizer that are no arrays. */
-function scalarsOf(runner: Runner): readonly { get(): number; set(x: number): void }[] {
+function scalarsOf(runner: Runner): readonly Scalar[] {
   const { tracked } = runner;
   const storages = tracked.filter((variable) => !Variable.hasMemory(variable)).map((one) => Variable.storageOf(one));
   return [

@@ -52,7 +52,10 @@ export function packed(dtype: Dtype, rows: readonly (readonly Segment[])[], size
       return place;
     });
   });
-  const width = upTo(Math.max(0, ...placed.map((row) => row.at(-1)).map((last) => last ? last.at + last.length : 0)), multiple);
+  const width = upTo(
+    Math.max(0, ...placed.map((row) => row.at(-1)).map((last) => (last ? last.at + last.length : 0))),
+    multiple,
+  );
   const each = Math.max(multiple, Math.floor(most / rows.length / multiple) * multiple);
   const buckets: Bucket[] = [];
   for (let from = 0; from < width; from += each) {

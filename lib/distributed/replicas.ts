@@ -279,9 +279,7 @@ export class Replicas implements Distribution {
     await this.#agree();
     await this.#reduce(taken.pack, [], this.#hash(taken.present), true);
     const indices = layout.roster.indicesOf(variables);
-    const sums = layout.roster.variables.map((variable, i) =>
-      taken.present[i] ? newLike(variable) : null,
-    );
+    const sums = layout.roster.variables.map((variable, i) => (taken.present[i] ? newLike(variable) : null));
     layout.packings.forEach(({ buckets }, p) => {
       for (const bucket of buckets) unpack(bucket, (taken.pack[p] as Allocated).array, sums);
     });
@@ -312,7 +310,10 @@ export class Replicas implements Distribution {
     const { variables } = layout.roster;
     for (const variable of variables) Variable.use(variable, 1);
     try {
-      await this.#gatherInto(layout, variables.map(({ value }) => value));
+      await this.#gatherInto(
+        layout,
+        variables.map(({ value }) => value),
+      );
     } catch (error) {
       this.#broken = error;
       throw error;

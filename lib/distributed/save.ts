@@ -22,7 +22,12 @@ async function told<R>(communicator: Communicator, part: () => Promise<R>): Prom
 }
 
 /** Rank 0 writes what all have. */
-export async function saveWhole(communicator: Communicator, path: string, write: Write, { layout }: Agreed): Promise<void> {
+export async function saveWhole(
+  communicator: Communicator,
+  path: string,
+  write: Write,
+  { layout }: Agreed,
+): Promise<void> {
   await communicator.barrier({ layout }); // all of them are there
   if (communicator.rank === 0) await told(communicator, () => write(path));
   await communicator.barrier({ layout });

@@ -29,7 +29,10 @@ export interface Termination {
  *   break;
  * }
  */
-export function onTermination(communicator: Communicator, signals: readonly NodeJS.Signals[] = ['SIGTERM']): Termination {
+export function onTermination(
+  communicator: Communicator,
+  signals: readonly NodeJS.Signals[] = ['SIGTERM'],
+): Termination {
   let count = 0;
   const note = () => void count++;
   for (const signal of signals) process.on(signal, note);
