@@ -180,8 +180,9 @@ export class State extends Roster {
   /** Gives all memory back. */
   dispose(): void {
     for (const variable of [...this.owned, ...this.#prepared, ...this.#directions]) variable?.dispose();
-    for (const target of this.targets)
-      if (Variable.storageOf(target).part !== undefined) Variable.storageOf(target).memory?.release();
+    this.targets.forEach((target, i) => {
+      if (target !== this.variables[i]) Variable.storageOf(target).memory?.release();
+    });
     this.sums?.release();
     this.sparse.release();
   }

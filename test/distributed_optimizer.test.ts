@@ -1,6 +1,4 @@
 // One optimizer in several ranks: the bits of one process, whatever is shared.
-import { assert } from 'chai';
-
 import {
   Adam,
   AdamW,
@@ -13,7 +11,7 @@ import {
   type Optimizer,
 } from '../lib/index.ts';
 import { makers } from './optimizers.ts';
-import { alone, bitsOf, passesOf, start, stateBits, step, type Shapes } from './replicas.ts';
+import { compared, type Settings, type Shapes } from './replicas.ts';
 
 const shapes: Shapes = [[17_000], [2, 3], [40, 30], [0], [1]]; // the first is of two blocks, so that some ranks have nothing
 const all = { weight_decay: 0.1, loss_scale_factor: 2, gradient_accumulation_steps: 2, use_ema: true };
@@ -22,27 +20,8 @@ const options = [
   { clipnorm: 0.5, state_dtype: 'bfloat16' },
 ];
 
-type Settings = Parameters<Optimizer['distribute']>[1];
-
-/** Compares ranks with one process. */
-async function compare(
-  make: () => Optimizer,
-  size: number,
-  passes: number,
-  settings: Settings = {},
-  built = false,
-): Promise<void> {
-  const steps = passesOf(shapes, 2, passes);
-  const expected = alone(make, shapes, steps, settings.reduction === 'mean' ? passes : 1);
-  const ranks = await start(size, make, shapes, { bucket_bytes: 20_000, micro_batches: passes, ...settings }, built);
-  for (const { passes: each } of steps) await step(ranks, passes, (pass) => each[pass] ?? []);
-  for (const { variables, optimizer } of ranks) {
-    assert.deepEqual(bitsOf(variables), bitsOf(expected.variables));
-    assert.equal(optimizer.gradient_norm, expected.optimizer.gradient_norm);
-    assert.equal(optimizer.iterations, expected.optimizer.iterations);
-  }
-  assert.deepEqual(stateBits(ranks), bitsOf(expected.optimizer.variables));
-}
+const compare = (make: () => Optimizer, size: number, passes: number, settings: Settings = {}, built = false) =>
+  compared(make, shapes, size, passes, settings, built);
 
 const multi = () =>
   new MultiOptimizer({

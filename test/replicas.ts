@@ -1,4 +1,6 @@
 // Trainings of several ranks in one thread, for tests.
+import { assert } from 'chai';
+
 import { Optimizer, Variable, type Gradient } from '../lib/index.ts';
 import { Variable as Inner } from '../lib/variable.ts';
 import { Communicator, type CommunicatorOptions } from '../lib/distributed/communicator.ts';
@@ -123,4 +125,27 @@ export function alone(
       variables,
     );
   return { optimizer, variables };
+}
+
+export type Settings = Parameters<Optimizer['distribute']>[1];
+
+/** Compares ranks with one process. */
+export async function compared(
+  make: () => Optimizer,
+  shapes: Shapes,
+  size: number,
+  passes: number,
+  settings: Settings = {},
+  built = false,
+): Promise<void> {
+  const steps = passesOf(shapes, 2, passes);
+  const expected = alone(make, shapes, steps, settings.reduction === 'mean' ? passes : 1);
+  const ranks = await start(size, make, shapes, { bucket_bytes: 20_000, micro_batches: passes, ...settings }, built);
+  for (const { passes: each } of steps) await step(ranks, passes, (pass) => each[pass] ?? []);
+  for (const { variables, optimizer } of ranks) {
+    assert.deepEqual(bitsOf(variables), bitsOf(expected.variables));
+    assert.equal(optimizer.gradient_norm, expected.optimizer.gradient_norm);
+    assert.equal(optimizer.iterations, expected.optimizer.iterations);
+  }
+  assert.deepEqual(stateBits(ranks), bitsOf(expected.optimizer.variables));
 }
