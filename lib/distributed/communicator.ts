@@ -1,5 +1,5 @@
 // Over 200 lines: the class, a third of it doc comments.
-import { shares, type Sharing } from '../distribution.ts';
+import { shares } from '../distribution.ts';
 import { dtypes } from '../native.ts';
 import type { Optimizer } from '../optimizer.ts';
 import { describe, rangeError, typeError } from '../errors.ts';
@@ -72,7 +72,7 @@ const kTemporaryFailure = 75; // EX_TEMPFAIL of sysexits.h
  *
  * Sums have one order, pairwise by rank, whatever the engine would do: they are the same bits on all ranks and in every run.
  */
-export class Communicator implements Sharing {
+export class Communicator {
   /** 0 to size - 1. */
   readonly rank: number;
   /** Number of ranks. */
