@@ -50,4 +50,12 @@ bool Mark::reached() const { refuse(); }
 void Mark::wait() const { refuse(); }
 float Mark::since(const Mark&) const { refuse(); }
 
+Lane::Lane(int device) : device_(device) { refuse(); }
+Lane::~Lane() = default;
+void Lane::use() const { refuse(); }
+void Lane::follow() const { refuse(); }
+void Lane::copy(void*, const void*, size_t, bool) const { refuse(); }
+void Lane::mark() const { refuse(); }
+bool Lane::reached() const { refuse(); }
+
 }  // namespace cuda

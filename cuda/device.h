@@ -84,4 +84,23 @@ class Mark {
   void* event_ = nullptr;
 };
 
+// A stream of its own, for work that goes on beside that of the device. What it does not free: the device must be done with it.
+class Lane {
+ public:
+  explicit Lane(int device);
+  ~Lane();
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+  void use() const;  // makes the device that of the calling thread
+  void* stream() const { return stream_; }
+  void follow() const;  // waits for what the device's stream has got so far
+  void copy(void* to, const void* from, size_t bytes, bool toHost) const;
+  void mark() const;
+  bool reached() const;  // whether all before the last mark is done
+
+ private:
+  const int device_;
+  void *stream_ = nullptr, *event_ = nullptr;
+};
+
 }  // namespace cuda

@@ -129,6 +129,9 @@ class DevicePlan : public Plan {
     return clipped_ ? *normAt(last_) : -1;
   }
 
+  double endSums(double*) override { refuseHalves(); }
+  double endClipped(const double*) override { refuseHalves(); }
+
   double run() override {
     start(false);
     return clipped_ ? kLater - double(last_) : -1;
@@ -161,6 +164,8 @@ class DevicePlan : public Plan {
   }
 
  private:
+  [[noreturn]] static void refuseHalves() { throw Error("ERR_OPT_DEVICE", "a run in two halves expects variables of the host"); }
+
   void countLate() {
     int late = 0;
     for (const Pass& pass : passes_) {

@@ -13,7 +13,7 @@ import type { Brought, Program } from './pass.ts';
 import { warn } from './platform.ts';
 import { rememberedPower } from './powers.ts';
 import type { Rows } from './rows.ts';
-import { isEmpty, Runner, type Averaged, type Told } from './runner.ts';
+import { Runner, isEmpty, type Averaged, type Norm, type Told } from './runner.ts';
 import { Snapshot } from './snapshot.ts';
 import { nothingStaged, Staging, type Staged } from './staging.ts';
 import { State, type Layout, type Stages, type Steps } from './state.ts';
@@ -94,7 +94,7 @@ export class Engine<F extends Fields> extends Runner {
   override build(variables: readonly Trainable[]): void {
     this.checkOpen();
     if (this.#state !== undefined) return;
-    const state = new State(variables, this.#driver.layout());
+    const state = new State(variables, this.#driver.layout(), this.shards);
     if (this.#state !== undefined || this.isDisposed) {
       state.dispose(); // a getter in the list has built, or disposed of it
       return this.checkOpen();
@@ -255,24 +255,14 @@ export class Engine<F extends Fields> extends Runner {
     if (!own) state.giveBack(gather());
   }
 
-  override async applyAsync(
-    gradients: readonly Gradient[] | undefined,
-    variables: readonly Trainable[] | undefined,
-  ): Promise<number> {
-    this.checkOpen();
-    this.checkAlone('apply_async');
-    if (isEmpty(gradients)) return this.counter;
-    this.queue.checkPlace(this.#driver.who);
-    const undo = this.buildFor(variables);
+  override get applied(): number {
+    return this.counter;
+  }
+
+  protected override take(given: Given, atOnce: boolean): () => Promise<number> {
     const state = this.built('apply_async');
-    try {
-      const atOnce = !this.queue.busy;
-      const staged = this.alone(() => this.#stage(state, { gradients, variables }, atOnce));
-      return await this.queue.add(() => this.#runAsync(state, staged));
-    } catch (error) {
-      undo();
-      throw error;
-    }
+    const staged = this.#stage(state, given, atOnce);
+    return () => this.#runAsync(state, staged);
   }
 
   #stage(state: State, { gradients, variables, places }: Given, atOnce = false): Staged {
@@ -297,6 +287,7 @@ export class Engine<F extends Fields> extends Runner {
       staged.arrays.forEach((array, i) => (program.arrays[i] = array));
       await this.#runParts(state, steps, numbers, own, staged);
       this.#count(numbers, skipped);
+      if (this.distribution !== undefined) await this.distribution.gather();
       this.alone(() => this.#constrain(state, own ? undefined : program.arrays));
       return this.counter;
     } finally {
@@ -315,14 +306,41 @@ export class Engine<F extends Fields> extends Runner {
   ): Promise<() => void> {
     const { program } = steps;
     const undo = this.#undoOf(state, steps.after, numbers.rate);
-    this.norm = await state.sparse.duringAsync(rows, program, (more) =>
-      state.whileUsed(program.runAsync([...held, ...more])),
-    );
+    const run = (all: readonly Memory[]) =>
+      this.#clips(state, numbers) ? this.#runHalves(state, program, all, undo) : program.runAsync(all);
+    this.norm = await state.sparse.duringAsync(rows, program, (more) => state.whileUsed(run([...held, ...more])));
     await this.#updateAsync(state, steps, numbers, own).catch((error: unknown) => {
       undo();
       throw error;
     });
     return undo;
+  }
+
+  /** Whether parts of gradients are clipped by norms of all of them. */
+  #clips({ sums }: State, { rate }: Pick<Numbers, 'rate'>): boolean {
+    const { clipnorm, global_clipnorm } = this.#driver.settings;
+    return sums !== undefined && rate !== undefined && ((clipnorm ?? 0) > 0 || (global_clipnorm ?? 0) > 0);
+  }
+
+  async #runHalves(state: State, program: Program, held: readonly Memory[], undo: () => void): Promise<Norm> {
+    try {
+      const norm = await this.#sum(state, program, held);
+      await program.runAsync(held, state.sums?.squares.memory);
+      return norm;
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  /** The first half of a run on parts, up to the norms; returns that of all gradients together. */
+  async #sum({ sums }: State, program: Program, held: readonly Memory[]): Promise<number> {
+    if (sums === undefined) return NaN;
+    const { memory, array } = sums.sums;
+    array.fill(0);
+    await program.sumsAsync(held, memory);
+    await this.shards?.sum(array);
+    return sums.fold();
   }
 
   /** What follows the native call of a class that steps in TypeScript. */
@@ -405,6 +423,7 @@ export class Engine<F extends Fields> extends Runner {
     const check = () => this.#checkReady(state, own, gather, () => during(() => program.bind()));
     let numbers: Numbers = { running: this.#running, rate: undefined };
     let undo = () => {};
+    let norm: number | undefined;
     return {
       finite: () => during(() => program.finite()),
       finiteAsync: () => duringAsync((all) => program.finiteAsync(all)),
@@ -422,6 +441,11 @@ export class Engine<F extends Fields> extends Runner {
         check();
         undo = await this.#runParts(state, steps, numbers, own, opened);
       },
+      normsAsync: async () => {
+        if (!native || !this.#clips(state, numbers)) return;
+        undo = this.#undoOf(state, after, numbers.rate);
+        norm = await duringAsync((all) => this.#sum(state, program, all));
+      },
       check: () => {
         if (native) check();
       },
@@ -429,7 +453,10 @@ export class Engine<F extends Fields> extends Runner {
         if (native) this.norm = during(() => program.run());
       },
       runAsync: async () => {
-        if (native) this.norm = await duringAsync((all) => program.runAsync(all));
+        if (!native) return;
+        const squares = norm === undefined ? undefined : state.sums?.squares.memory;
+        const found = await duringAsync((all) => program.runAsync(all, squares));
+        this.norm = norm ?? found;
       },
       undo: () => undo(),
       count: () => this.#count(numbers, skipped),
@@ -450,11 +477,16 @@ export class Engine<F extends Fields> extends Runner {
     }
   }
 
-  /** Notes all that a class which steps in TypeScript may write in its update; returns what writes it back. */
+  /**
+   * Notes all that a class which steps in TypeScript may write in its update, and what a run in two halves writes in the first;
+   * returns what writes it back.
+   */
   #undoOf(state: State, after: Program | undefined, rate: number | undefined): () => void {
-    if (after === undefined || rate === undefined) return () => {};
+    const halves = this.#clips(state, { rate }) ? (state.accumulators ?? []) : [];
+    const written = after === undefined || rate === undefined ? halves : this.#written(state);
+    if (written.length === 0) return () => {};
     const { norm } = this;
-    this.#before.take(this.#written(state));
+    this.#before.take(written);
     return () => {
       this.#before.restore();
       this.norm = norm;

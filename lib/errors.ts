@@ -29,6 +29,7 @@ export type ErrorCode =
   | 'ERR_OPT_DEVICE'
   | 'ERR_OPT_CUDA'
   | 'ERR_OPT_POISONED'
+  | 'ERR_OPT_DISTRIBUTED'
   | 'ERR_CUDA_NOT_BUILT'
   | 'ERR_CUDA_NO_DRIVER'
   | 'ERR_CUDA_DRIVER_TOO_OLD'
@@ -39,7 +40,14 @@ export type ErrorCode =
   | 'ERR_CUDA_OOM'
   | 'ERR_CUDA_POINTER'
   | 'ERR_ADDON_DISABLED'
-  | 'ERR_ADDON_LOAD';
+  | 'ERR_ADDON_LOAD'
+  | 'ERR_COMM_TIMEOUT'
+  | 'ERR_COMM_PEER_LOST'
+  | 'ERR_COMM_MISMATCH'
+  | 'ERR_COMM_UNAVAILABLE'
+  | 'ERR_COMM_ABORTED'
+  | 'ERR_COMM_WORLD_SIZE'
+  | 'ERR_COMM_CLOSED';
 
 export const typeError = (code: ErrorCode, message: string): TypeError =>
   Object.assign(new TypeError(message), { code });

@@ -48,7 +48,7 @@ export interface Float16ArrayLike extends ArrayBufferView {
 }
 
 /** The array of a gradient, null for null. Throws an error that names it. */
-function gradientArray(gradient: unknown, i: number, variable: Variable, half: Half | null): AnyArray | null {
+export function gradientArray(gradient: unknown, i: number, variable: Variable, half: Half | null): AnyArray | null {
   if (gradient === null) return null;
   const { length, dtype } = Variable.storageOf(variable);
   const who = () => `gradients[${i}] ("${variable.path}")`;
@@ -86,7 +86,7 @@ function fittingArray(state: State, gradient: unknown, i: number, index: number,
     fit.lasting = true;
     return gradient as AnyArray;
   }
-  const variable = state.variables[index] as Variable;
+  const variable = state.targets[index] as Variable;
   const slices = IndexedSlices.partsOf(gradient);
   if (slices !== undefined) {
     if (!isList(slices.values)) state.checkGradientApart(slices.values, i);

@@ -7,6 +7,8 @@ import { availableParallelism, environment } from './platform.ts';
 export interface Memory {
   buffer(): ArrayBuffer;
   release(): void;
+  /** Some bytes of it, as a memory of their own that holds this one. */
+  part(begin: number, bytes: number): Memory;
   /** The index of the GPU that it lies on; -1 for the host. */
   readonly device: number;
   readonly address: bigint;
@@ -67,6 +69,9 @@ export type Source = Memory | number;
 export interface TensorSpec {
   readonly variable: number;
   readonly length: number;
+  /** Of a part of a variable: its first element, and the place of its first block among the sums of a run in two halves. */
+  readonly first?: number;
+  readonly firstSum?: number;
   readonly decay: boolean;
   /** Whether the second source is a gradient as the caller gave it. */
   readonly given?: boolean;
@@ -111,7 +116,12 @@ export interface Plan {
   /** The L2 norm of a run, also while the next one runs. */
   norm(i: number): number;
   /** `run` off the event loop. `held` are the memories that the arrays lie in; `done` gets the norm, or an error behind it. */
-  runAsync(arrays: Arrays, held: readonly Memory[], done: Done): void;
+  runAsync(arrays: Arrays, held: readonly Memory[], done: Done, squares?: Memory): void;
+  /**
+   * The first half of a run of parts of variables, up to where gradients are clipped by norm: writes the sums of squares of their blocks
+   * to where `firstSum` says. `runAsync` with the sums of all variables as `squares` is the second half.
+   */
+  sumsAsync(arrays: Arrays, held: readonly Memory[], done: Done, sums: Memory): void;
   /** Throws where `run` would, and does nothing. */
   bind(arrays: Arrays): void;
   /** Whether every gradient that the caller gave is finite. Waits for a GPU. */
@@ -184,8 +194,60 @@ interface Cuda {
   mark(gpu: number, timed?: boolean): Mark;
 }
 
+/** What an engine between processes says of itself once it has started. */
+export interface EngineInfo {
+  readonly rank: number;
+  readonly size: number;
+  /** The file of the library. */
+  readonly library: string;
+  readonly version: string;
+}
+
+/**
+ * An engine between processes. Calls are made one after the other, on a thread of their own; memory is held until they have ended.
+ * Of a collective `bytes` is the part of a rank, of a broadcast all; `done` gets a meaningless number, or an error behind it.
+ */
+export interface Connection {
+  /** Before it has started rank and size are 0. */
+  describe(): EngineInfo;
+  /** Starts one of `collectives`, by its place there. Returns `arrived`, which says whose bytes of an exchange have come. */
+  run(
+    collective: number,
+    send: Memory,
+    sendOffset: number,
+    receive: Memory,
+    receiveOffset: number,
+    bytes: number,
+    root: number,
+    done: Done,
+  ): () => boolean[];
+  /** All calls fail with ERR_COMM_ABORTED and this reason; the engine ends the job (MPI, with the code) or lets go of it. */
+  abort(exitCode: number, reason: string): void;
+  /** The same, and tells nobody. */
+  leave(): void;
+  /** With all other ranks, after all calls before. */
+  close(done: Done): void;
+}
+
+interface Distributed {
+  readonly collectives: readonly string[];
+  /** `piece`: bytes of a message at most; `ring`: ranks from which on allGather passes parts on in place of sending all to all. */
+  openMpi(libraries: readonly string[], piece: number, ring: number, done: Done): Connection;
+  openNccl(
+    libraries: readonly string[],
+    id: Uint8Array,
+    rank: number,
+    size: number,
+    gpu: number,
+    done: Done,
+  ): Connection;
+  /** Throws where there is no NCCL. */
+  newNcclId(libraries: readonly string[]): { readonly id: Uint8Array; readonly version: string };
+}
+
 export interface Addon {
   readonly cuda: Cuda;
+  readonly distributed: Distributed;
   readonly rules: readonly RuleInfo[];
   /** What the rule with this id computes. */
   trace(rule: number): Trace;
@@ -195,6 +257,8 @@ export interface Addon {
   /** Names of the fields of a pass's control that precede the scalars. */
   readonly controls: readonly string[];
   readonly controlSize: number;
+  /** Elements: the unit of every reduction's order. */
+  readonly block: number;
   /** Control bits of the processor's floating-point unit; a step leaves them as they were. */
   floatingPointControl(): number;
   /** Zeros; `offset` bytes, below 4096, after the beginning of a page; on the host unless a GPU's index is given. */

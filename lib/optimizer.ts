@@ -19,8 +19,11 @@ import {
   type Values,
 } from './configurable.ts';
 import { nameOf, type DeviceName } from './devices.ts';
+import type { Communicator } from './distributed/communicator.ts';
+import type { DistributeOptions } from './distributed/distribute.ts';
+import { shares, type Sharing } from './distribution.ts';
 import { Engine, type Driver } from './engine.ts';
-import { rangeError, typeError } from './errors.ts';
+import { describe, rangeError, typeError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
 import {
   checkCommon,
@@ -329,7 +332,8 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
 
   /**
-   * One step. Happens whole or, if it throws, not at all; only what a `constraint` throws comes after it.
+   * One step. Happens whole or, if it throws, not at all; only what a `constraint` throws comes after it. An optimizer that shares its
+   * steps with other processes expects `apply_async`, which waits for them (ERR_OPT_DISTRIBUTED).
    *
    * @param gradients one for each variable, null where there is none; without it, every variable's `gradient`
    * @param variables the ones that the gradients belong to; default: those it was built with
@@ -339,6 +343,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` or `ERR_OPT_ALIAS` for a gradient that does not fit
    */
   apply(gradients?: readonly Gradient[], variables?: readonly Trainable[]): number {
+    this.#engine.checkAtOnce('apply');
     return this.#engine.apply(gradients, variables);
   }
 
@@ -376,20 +381,68 @@ export abstract class Optimizer<F extends Fields = Fields> {
     const who = `${this.#who}.apply_gradients`;
     const { skip_gradients_aggregation: summed } = readOptions(who, pairFields, [options]);
     const pairs = checkPairs(who, grads_and_vars);
-    const all = summed ? pairs : checkPairs(who, this.aggregate_gradients(pairs));
-    return this.apply(
-      all.map(([gradient]) => gradient),
-      all.map(([, variable]) => variable),
-    );
+    const { distribution } = this.#engine;
+    if (!summed) this.#engine.checkAtOnce('apply_gradients');
+    const all = summed || distribution ? pairs : checkPairs(who, this.aggregate_gradients(pairs));
+    const [gradients, variables] = [all.map(([gradient]) => gradient), all.map(([, variable]) => variable)];
+    const apply = () => this.apply(gradients, variables);
+    return distribution?.summed(apply) ?? apply();
   }
 
   /**
-   * The sum of every gradient over all replicas; in one process there is one, and the pairs come back as they are.
+   * `apply_async` on pairs, as in Keras: on the sums of the gradients over all processes, once `distribute` has been awaited.
    *
-   * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` for anything but pairs
+   * @param options `skip_gradients_aggregation`: the gradients are the sums already, the same in all processes
+   * @throws (rejects) as `apply_async`; RangeError `ERR_OPT_LENGTH` for an empty list
+   */
+  async apply_gradients_async(
+    grads_and_vars: readonly GradientAndVariable[],
+    options: { readonly skip_gradients_aggregation?: boolean } = {},
+  ): Promise<number> {
+    const who = `${this.#who}.apply_gradients_async`;
+    const { skip_gradients_aggregation: summed } = readOptions(who, pairFields, [options]);
+    const pairs = checkPairs(who, grads_and_vars);
+    const [gradients, variables] = [pairs.map(([gradient]) => gradient), pairs.map(([, variable]) => variable)];
+    const apply = () => this.apply_async(gradients, variables);
+    return (summed && this.#engine.distribution?.summed(apply)) || apply();
+  }
+
+  /**
+   * The sum of every gradient over all replicas. In one process there is one, and the pairs come back as they are; after `distribute` a
+   * promise of new arrays, for `apply_gradients` with `skip_gradients_aggregation`: whoever may be distributed awaits it.
+   *
+   * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` for anything but pairs; it rejects with what communicators
+   *   reject with, and Error `ERR_OPT_DISTRIBUTED` with `micro_batches`
    */
   aggregate_gradients(grads_and_vars: readonly GradientAndVariable[]): readonly GradientAndVariable[] {
-    return checkPairs(`${this.#who}.aggregate_gradients`, grads_and_vars);
+    const pairs = checkPairs(`${this.#who}.aggregate_gradients`, grads_and_vars);
+    const { distribution, queue } = this.#engine;
+    if (distribution === undefined) return pairs;
+    const [gradients, variables] = [pairs.map(([gradient]) => gradient), pairs.map(([, variable]) => variable)];
+    return queue.add(() => distribution.aggregate({ gradients, variables })) as unknown as typeof pairs;
+  }
+
+  /**
+   * Shares its steps with other processes, all of which call this with communicators of one group: `apply_async` then steps on the sum
+   * of their gradients (or the mean), the same bits everywhere. Variables and state become those of rank 0 if it is built; else the
+   * first step finds out whether the variables are the same. docs/scale.md.
+   *
+   * @param communicator of `keras-optimizers/distributed`
+   * @param options `reduction`: "sum" (default, Keras's) or "mean"; `shard_state` (default false): each process keeps and steps a part of
+   *   the state, about 1 / size of it; `micro_batches`: backward passes of all processes together in a step, a multiple of their number:
+   *   `apply_async` is called for each of them, and the last call steps; for all divisors the bits are those of one process;
+   *   `bucket_bytes` (default 4 MiB): what is sent at once
+   * @throws (rejects) TypeError `ERR_OPT_CONFIG_TYPE`, RangeError `ERR_OPT_CONFIG_RANGE`; CommunicatorError `ERR_COMM_MISMATCH` on all
+   *   ranks where class, options or variables differ; Error `ERR_OPT_DISTRIBUTED`, `ERR_OPT_BUSY`, `ERR_OPT_DISPOSED`
+   * @example await optimizer.distribute(await connect(), { shard_state: true });
+   */
+  async distribute(communicator: Communicator, options: DistributeOptions = {}): Promise<void> {
+    const given = communicator as Partial<Sharing> | null | undefined;
+    if (typeof given?.[shares] === 'function') return given[shares](this.#who, this, options);
+    throw typeError(
+      'ERR_OPT_CONFIG_TYPE',
+      `${this.#who}.distribute expects a Communicator of keras-optimizers/distributed, got ${describe(communicator)}`,
+    );
   }
 
   /**
@@ -458,6 +511,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
       learning_rate === undefined
         ? undefined
         : checkField(`${this.#who}.update_step`, 'learning_rate', finite(0), learning_rate);
+    this.#engine.checkWhole('update_step');
     this.#engine.updateOne(gradient, variable, rate);
   }
 
@@ -605,6 +659,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   finalize_variable_values(variables?: readonly Trainable[]): void {
     const method = 'finalize_variable_values';
+    this.#engine.checkWhole(method);
     this.#engine.checkIdle(method);
     const pairs = this.#engine.averages(method, variables) ?? [];
     for (const variable of pairs.flat()) Variable.checkAttached(variable);
@@ -621,6 +676,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   swap_ema_weights(): void {
     const method = 'swap_ema_weights';
+    this.#engine.checkWhole(method);
     this.#engine.checkIdle(method);
     const pairs = this.#engine.averages(method);
     if (pairs === undefined)
@@ -639,6 +695,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   counter; TypeError `ERR_OPT_ARRAY_TYPE`
    */
   set_weights(weights: readonly Weight[]): void {
+    this.#engine.checkWhole('set_weights');
     this.#engine.checkIdle('set_weights');
     this.#engine.built('set_weights');
     setWeights(`${this.#who}.set_weights`, this.variables, weights);
@@ -652,6 +709,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   TypeError `ERR_OPT_CONFIG_TYPE` for another store
    */
   save_own_variables(store: OwnVariables<WeightArray>): void {
+    this.#engine.checkWhole('save_own_variables');
     this.#engine.checkIdle('save_own_variables');
     this.#engine.checkPutIn('save_own_variables');
     saveOwnVariables(`${this.#who}.save_own_variables`, this, store);
@@ -666,6 +724,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   `ERR_OPT_NOT_BUILT` only if it was loaded and its state waits for `build`
    */
   load_own_variables(store: OwnVariables): void {
+    this.#engine.checkWhole('load_own_variables');
     this.#engine.checkIdle('load_own_variables');
     this.#engine.checkPutIn('load_own_variables');
     loadOwnVariables(`${this.#who}.load_own_variables`, this, store);
@@ -739,6 +798,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    */
   dispose(): void {
     this.#engine.dispose();
+    this.#engine.distribution?.release();
   }
 
   /** `dispose`, for `using`. */

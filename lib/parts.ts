@@ -20,11 +20,13 @@ export interface Parts {
   /** The whole update of a class that steps in TypeScript. */
   custom(): void;
   customAsync(): Promise<void>;
+  /** Of parts of variables: the norms of all processes' gradients, by which they are clipped. */
+  normsAsync(): Promise<void>;
   /** Throws if `run` could not run now. Until it does, nothing of the caller's may be called. */
   check(): void;
   run(): void;
   runAsync(): Promise<void>;
-  /** Takes `custom` back. */
+  /** Takes `custom` and `normsAsync` back. */
   undo(): void;
   /** The step has happened. */
   count(): void;
@@ -54,6 +56,9 @@ export function together(all: readonly Parts[]): Parts {
     custom: each((parts) => parts.custom()),
     customAsync: async () => {
       for (const parts of all) await parts.customAsync();
+    },
+    normsAsync: async () => {
+      for (const parts of all) await parts.normsAsync(); // in the same order everywhere
     },
     check: each((parts) => parts.check()),
     run: each((parts) => parts.run()),

@@ -76,18 +76,23 @@ export class Pass {
   }
 
   /** Native code's view of it; `source` finds the place of a variable or a gradient. */
-  spec(source: (place: number | Variable) => Source, rowsOf: (index: number) => number, half: Half): PassSpec {
+  spec(
+    source: (place: number | Variable) => Source,
+    rowsOf: (index: number) => number,
+    half: Half,
+    firstSums?: readonly number[],
+  ): PassSpec {
     const tensors = this.bounds.map(
       ({ index, variable, gradient, slots = [], decay = false, needs = null, columns, ...directed }): TensorSpec => {
         const places = [variable, gradient, ...slots];
         const storages = places.map((place) =>
           typeof place !== 'number' && place.dtype === 'bfloat16' ? 'bfloat16' : 'plain',
         );
-        const { length } = Variable.storageOf(variable);
+        const { length, part } = Variable.storageOf(variable);
         const sources = places.map(source);
         const given = typeof gradient === 'number';
         const rows = columns === undefined ? {} : { rows: rowsOf(index), columns };
-        const further = { ...rows, ...furtherOf(variable, directed) };
+        const further = { ...rows, ...furtherOf(variable, directed), ...partOf(part?.first ?? 0, firstSums?.[index]) };
         return { variable: index, length, decay, given, needs, sources, storages, ...further };
       },
     );
@@ -130,6 +135,10 @@ export class Pass {
   }
 }
 
+/** Of a part of a variable whose first block has its sum at `firstSum`. */
+const partOf = (first: number, firstSum: number | undefined) =>
+  firstSum === undefined ? {} : { first, firstSum: firstSum + first / addon.block };
+
 function furtherOf({ shape }: Variable, { direction, extra = [] }: Pick<Bound, 'direction' | 'extra'>) {
   const memory = direction && Variable.storageOf(direction).memory;
   if (memory === undefined) return {};
@@ -152,8 +161,15 @@ export class Program {
   /**
    * @param own whether the gradients are the variables' own, so that none are brought
    * @param half how Uint16Arrays among the gradients are read
+   * @param firstSums of variables of which parts are stepped, the place of the first sum of a run in two halves
    */
-  constructor(passes: readonly Pass[], variables: readonly Variable[], own: boolean, half: Half) {
+  constructor(
+    passes: readonly Pass[],
+    variables: readonly Variable[],
+    own: boolean,
+    half: Half,
+    firstSums?: readonly number[],
+  ) {
     const late = own ? [] : variables;
     const plain = variables
       .map((variable) => Variable.storageOf(variable).array)
@@ -173,7 +189,7 @@ export class Program {
       const { memory, array } = Variable.storageOf(place);
       return memory ?? late.length + plain.findIndex((one) => one === array);
     };
-    const specs = passes.map((pass) => pass.spec(source, rowsOf, half));
+    const specs = passes.map((pass) => pass.spec(source, rowsOf, half, firstSums));
     const specified = own ? specs.map(withoutNeeds) : specs;
     const site = variables[0] && Variable.storageOf(variables[0]).site;
     const made = isSpace(site) ? site.newPlan.bind(site) : newPlan;
@@ -185,12 +201,18 @@ export class Program {
     return this.#norm(this.#plan.run(this.#all()));
   }
 
-  /** The same off the event loop, on arrays that lie in `held`. */
-  runAsync(held: readonly Memory[]): Promise<Norm> {
+  /** The same off the event loop, on arrays that lie in `held`; with `squares` what follows `sumsAsync`. */
+  runAsync(held: readonly Memory[], squares?: Memory): Promise<Norm> {
     return new Promise((resolve, reject) => {
-      this.#plan.runAsync(this.#all(), held, (norm, error) =>
-        error === undefined ? resolve(this.#norm(norm)) : reject(error),
-      );
+      const done = (norm: number, error?: Error) => (error === undefined ? resolve(this.#norm(norm)) : reject(error));
+      this.#plan.runAsync(this.#all(), held, done, squares);
+    });
+  }
+
+  /** The first half of a run on parts of variables: up to where gradients are clipped by norm. */
+  sumsAsync(held: readonly Memory[], sums: Memory): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#plan.sumsAsync(this.#all(), held, (_, error) => (error === undefined ? resolve() : reject(error)), sums);
     });
   }
 

@@ -1,5 +1,6 @@
 // What runs the steps of an optimizer: its own (engine.ts), or those of the optimizers that it wraps (wrapping.ts). Here is what
 // both have: counter, variables of the optimizer's own, the queue of asynchronous steps, and who may do what when.
+import type { Distribution, Shards } from './distribution.ts';
 import { stateError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
 import type { StateToCome } from './checkpoint/state_to_come.ts';
@@ -37,6 +38,10 @@ export abstract class Runner {
   /** Variables of the optimizer's own, in the order of their creation. */
   readonly tracked: Variable[] = [];
   readonly queue = new StepQueue();
+  /** Shares its steps with other processes. */
+  distribution: Distribution | undefined;
+  /** Its own, or that of a wrapper: where this process keeps a part of the state. */
+  shards: Shards | undefined;
   /** The state that the next build puts in: what it was loaded with. */
   waiting: StateToCome | undefined;
   #putIn: StateToCome | undefined; // what the last build has put in, until a step has happened
@@ -55,10 +60,10 @@ export abstract class Runner {
   abstract get state(): Roster | undefined;
   abstract build(variables: readonly Trainable[]): void;
   abstract apply(gradients: readonly Gradient[] | undefined, variables: readonly Trainable[] | undefined): number;
-  abstract applyAsync(
-    gradients: readonly Gradient[] | undefined,
-    variables: readonly Trainable[] | undefined,
-  ): Promise<number>;
+  /** What `apply` returns. */
+  abstract get applied(): number;
+  /** Takes the gradients of an asynchronous step; returns what runs it. `atOnce`: that is its turn already. */
+  protected abstract take(given: Given, atOnce: boolean): () => Promise<number>;
   abstract updateOne(gradient: Gradient, variable: Trainable, rate: number | undefined): void;
   abstract exclude(excluded: (variable: Variable) => boolean): void;
   /** Variables with their averages; undefined without `use_ema`. */
@@ -74,6 +79,45 @@ export abstract class Runner {
   abstract stage(given: Given, holder: object): Waiting;
   /** Undoes `build`; by places in `tracked`, what was added since. */
   protected abstract unbuild(first?: number, end?: number): void;
+
+  async applyAsync(
+    gradients: readonly Gradient[] | undefined,
+    variables: readonly Trainable[] | undefined,
+  ): Promise<number> {
+    this.checkOpen();
+    this.checkAlone('apply_async');
+    if (this.distribution === undefined) this.checkWhole('apply_async'); // it is a wrapper that is distributed
+    if (isEmpty(gradients)) return this.applied;
+    this.queue.checkPlace(this.#told.who);
+    let undo = () => {};
+    const given = () => {
+      undo = this.buildFor(variables);
+      this.built('apply_async');
+      return { gradients, variables };
+    };
+    try {
+      const step = this.distribution?.take(given) ?? this.#taken(given());
+      return await this.queue.add(step);
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  #taken(given: Given): () => Promise<number> {
+    const atOnce = !this.queue.busy;
+    return this.alone(() => this.take(given, atOnce));
+  }
+
+  /** A step whose turn it is. */
+  async stepAsync(given: Given): Promise<number> {
+    return this.alone(() => this.take(given, true))();
+  }
+
+  /** Undoes `build`, whatever has been stepped: for a state of another shape. */
+  demolish(): void {
+    if (this.state !== undefined) this.unbuild();
+  }
 
   /** A number of the optimizer's as a variable. */
   scalar(name: string, dtype: Dtype | 'int64', get: () => number, set: (x: number) => void): Variable {
@@ -214,6 +258,21 @@ export abstract class Runner {
     this.state?.checkIdle();
   }
 
+  /** Throws where other processes have parts of the state. */
+  checkWhole(method: string): void {
+    if (this.shards !== undefined)
+      throw stateError(
+        'ERR_OPT_DISTRIBUTED',
+        `${this.#told.who}.${method} expects all of the state, other processes have parts of it: save it together, and load it without shard_state`,
+      );
+  }
+
+  /** Throws where a step waits for other processes. */
+  checkAtOnce(method: string): void {
+    if (this.distribution === undefined) this.checkWhole(method);
+    else this.distribution.checkAtOnce(method);
+  }
+
   checkAlone(method: string): void {
     if (this.working)
       throw stateError(
@@ -241,7 +300,7 @@ export abstract class Runner {
   }
 
   /** Runs a part of a step that calls functions of the caller's. */
-  protected alone<R>(part: () => R): R {
+  alone<R>(part: () => R): R {
     this.working = true;
     try {
       return part();

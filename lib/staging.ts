@@ -65,7 +65,7 @@ export class Staging {
     const memory = memoryOf(array);
     if (memory !== undefined) return { memory, array };
     const [blocks] = this.#blocks;
-    const { length } = Variable.storageOf(state.variables[i] as Variable);
+    const { length } = Variable.storageOf(state.targets[i] as Variable);
     const dtype = dtypeOf(array) ?? 'uint16';
     const kept = blocks[i]?.dtype === dtype ? blocks[i] : undefined;
     const block = (blocks[i] = kept ?? { dtype, ...allocated(dtype, length) });

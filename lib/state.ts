@@ -1,9 +1,11 @@
 // What an optimizer keeps for the variables it was built with: slots in Keras's order and with Keras's names, and the
 // program of a step. Over 200 lines: one class, whose constructor and passes belong together.
 import { bufferOf, checkMemory, sizeOf, spanOf, type AnyArray, type FloatArray } from './arrays.ts';
+import { BlockSums } from './block_sums.ts';
 import { notImplemented } from './configurable.ts';
 import { isSpace, nameOf } from './devices.ts';
-import { rangeError, typeError } from './errors.ts';
+import type { Part, Shards } from './distribution.ts';
+import { rangeError, stateError, typeError } from './errors.ts';
 import { giveToOwners } from './foreign.ts';
 import type { Gathered } from './gradients.ts';
 import { addon, dtypes, ruleNamed, type Dtype, type Half, type Memory } from './native.ts';
@@ -12,7 +14,7 @@ import { Pass, Program, type Bound } from './pass.ts';
 import { Roster } from './roster.ts';
 import { SparseGradients, type Rows } from './rows.ts';
 import { roundingOf } from './step.ts';
-import { copyStorage, nativeStorage, placeholder, places, sizes } from './storage.ts';
+import { copyStorage, nativeStorage, partStorage, placeholder, places, sizes } from './storage.ts';
 import { placesOf, Ranges, type Places, type Trainable } from './trainables.ts';
 import { Variable, variableOver } from './variable.ts';
 
@@ -79,6 +81,12 @@ export interface Steps {
 }
 
 export class State extends Roster {
+  /** What is stepped here: the variables; or parts of them, where other processes step the rest. */
+  readonly targets: readonly Variable[];
+  /** Of parts: those of all processes, by process and variable. */
+  readonly parts: readonly (readonly Part[])[] | undefined;
+  /** Of parts: what clipping by norm needs of all processes. */
+  readonly sums: BlockSums | undefined;
   readonly averages: readonly Variable[] | undefined;
   readonly accumulators: readonly Variable[] | undefined;
   /** All slots, block by block, in the order of `optimizer.variables`. */
@@ -100,26 +108,31 @@ export class State extends Roster {
   /** States that are written in the same step. */
   #others: readonly State[] = [];
 
-  constructor(trainables: unknown, layout: Layout) {
+  constructor(trainables: unknown, layout: Layout, shards?: Shards) {
     super(trainables, layout.who, layout.names);
     this.#layout = layout;
     this.#rules = this.variables.map((variable) => layout.ruleOf(variable));
     checkStateDtype(layout, this.variables, this.#rules);
     checkDevice(layout, this);
+    this.parts = shards && partsOf(layout, this, this.#rules, shards);
+    this.targets = targetsOf(this, shards && this.parts?.[shards.rank]);
+    this.sums = shards && new BlockSums(this.variables.map((v) => Variable.storageOf(v).length));
     const made: Variable[] = [];
-    const make = (v: Variable, name: string, place: number) => slotOf(layout, v, name, v.dtype as Dtype, place, made);
-    const own = (name: string, place: number) => this.variables.map((v) => make(v, name, place));
+    const make = (v: Variable, name: string, place: number, kind: Slot, dtype = v.dtype as Dtype | 'bfloat16') =>
+      slotOf(layout, v, name, dtype, place, made, kind);
+    const own = (name: string, place: number) => this.targets.map((v, i) => make(v, name, place, this.#slotLike(i)));
     const all = layout.blocks.flat();
     const block = (names: readonly string[]) =>
-      this.variables.map((v) =>
+      this.variables.map((v, i) =>
         names.map((name) => {
           const kind = layout.slotOf(name, v);
           if (kind === undefined) return undefined;
           if (kind.dtype !== undefined)
             return variableOver(placeholder(kind.dtype), { shape: [], name: `${layout.name}/${kind.name}` });
           const dtype = v.dtype === 'float32' ? layout.state_dtype : (v.dtype as Dtype);
-          const slot = slotOf(layout, v, name, dtype, places.slot(all.indexOf(name)), made, kind);
-          fill(slot, layout.initial[name] ?? 0, v);
+          const target = this.targets[i] as Variable;
+          const slot = make(target, name, places.slot(all.indexOf(name)), kind, dtype);
+          fill(slot, layout.initial[name] ?? 0, target);
           return slot;
         }),
       );
@@ -128,9 +141,10 @@ export class State extends Roster {
       this.accumulators = layout.accumulators ? own('gradient_accumulator', places.accumulator) : undefined;
       const blocks = layout.blocks.map((names) => ({ names, rows: block(names) }));
       this.slots = blocks.flatMap(({ rows }) => rows.flat()).filter((slot) => slot !== undefined);
-      this.#directions = this.variables.map((v, i) => {
+      this.#directions = this.variables.map((_, i) => {
         const rule = this.#rules[i];
-        return rule !== undefined && ruleNamed(rule).info.directed ? make(v, 'direction', places.direction) : undefined;
+        if (rule === undefined || !ruleNamed(rule).info.directed) return undefined;
+        return make(this.targets[i] as Variable, 'direction', places.direction, this.#slotLike(i));
       });
       this.#prepared = layout.custom ? own('prepared', places.gradient) : [];
       this.#slots = new Map<string, readonly (Variable | undefined)[]>([
@@ -147,6 +161,11 @@ export class State extends Roster {
     }
   }
 
+  /** A slot of the shape of a variable. */
+  #slotLike(i: number): Slot {
+    return { shape: (this.variables[i] as Variable).shape };
+  }
+
   /** Everything it has allocated. */
   get owned(): readonly Variable[] {
     return [...(this.averages ?? []), ...(this.accumulators ?? []), ...this.slots];
@@ -161,6 +180,10 @@ export class State extends Roster {
   /** Gives all memory back. */
   dispose(): void {
     for (const variable of [...this.owned, ...this.#prepared, ...this.#directions]) variable?.dispose();
+    this.targets.forEach((target, i) => {
+      if (target !== this.variables[i]) Variable.storageOf(target).memory?.release();
+    });
+    this.sums?.release();
     this.sparse.release();
   }
 
@@ -244,13 +267,19 @@ export class State extends Roster {
         return undefined;
       return rows.find(({ index }) => index === i)?.columns;
     };
-    const updated: Flow = (v, i) => ({ to: v, from: accumulators?.[i] ?? i, needs: i, columns: columnsOf(v, i) });
+    const { targets } = this;
+    const updated: Flow = (v, i) => ({
+      to: targets[i],
+      from: accumulators?.[i] ?? i,
+      needs: i,
+      columns: columnsOf(v, i),
+    });
     const stages = {
       accumulate: this.#passes('accumulate', accumulators && ((_, i) => ({ to: accumulators[i], from: i, needs: i }))),
       update: this.#updates(updated, decays),
       zero: this.#passes('zero', accumulators && ((_, i) => ({ to: accumulators[i], from: accumulators[i] }))),
-      average: this.#passes('average', averages && ((v, i) => ({ to: averages[i], from: v }))),
-      overwrite: this.#passes('copy', averages && ((v, i) => ({ to: v, from: averages[i] }))),
+      average: this.#passes('average', averages && ((_, i) => ({ to: averages[i], from: targets[i] }))),
+      overwrite: this.#passes('copy', averages && ((_, i) => ({ to: targets[i], from: averages[i] }))),
     };
     const { accumulate, update, zero, average, overwrite } = stages;
     const last = [...zero, ...average, ...overwrite];
@@ -270,7 +299,7 @@ export class State extends Roster {
   }
 
   #programOf(passes: readonly Pass[], own: boolean): Program {
-    return new Program(passes, this.variables, own, this.gradient_dtype ?? 'float16');
+    return new Program(passes, this.variables, own, this.gradient_dtype ?? 'float16', this.sums?.first);
   }
 
   /** The passes of every rule that variables have; where the class steps in TypeScript, they prepare the gradients. */
@@ -281,6 +310,12 @@ export class State extends Roster {
     });
   }
 
+  /** Whether other processes step all of a variable. */
+  #isElsewhere(index: number): boolean {
+    const target = this.targets[index] as Variable;
+    return target !== this.variables[index] && Variable.storageOf(target).length === 0;
+  }
+
   /** A pass for each dtype, another one for sparse gradients; none without `flow`. `of`: the rule that the variables have. */
   #passes(rule: string, flow: Flow | undefined, decays = (_: Variable): boolean => false, of = rule): Pass[] {
     if (flow === undefined) return [];
@@ -288,7 +323,7 @@ export class State extends Roster {
     const extra = [...this.#slots.keys()].filter((name) => name !== 'prepared' && !names.includes(name));
     const bounds = this.variables.flatMap((v, index): Bound[] => {
       const way = flow(v, index);
-      if (way === undefined) return [];
+      if (way === undefined || this.#isElsewhere(index)) return [];
       const { to, from, needs = null, columns } = way;
       const slotsOf = (list: readonly string[]) => list.map((name) => this.#slots.get(name)?.[index]);
       const [variable, gradient] = [to as Variable, from as number | Variable];
@@ -334,15 +369,45 @@ function slotOf(
   dtype: Dtype | 'bfloat16',
   offset: number,
   made: Variable[],
-  { shape, name: own = `${variable.path.replaceAll('/', '_')}_${name}` }: Slot = { shape: variable.shape },
+  kind: Slot,
 ): Variable {
-  const { array, site } = Variable.storageOf(variable);
+  const { array, site, part, length: stepped } = Variable.storageOf(variable);
+  const { name: own = `${variable.path.replaceAll('/', '_')}_${name}` } = kind;
+  const shape = part === undefined ? kind.shape : [stepped];
   const length = sizeOf(shape) as number; // that of a variable, or smaller
   const beyond = array === undefined || dtype === 'bfloat16' ? 0 : addon.beyondLine(array);
-  const storage = nativeStorage(dtype, length, offset + beyond, site, shape);
+  const whole = nativeStorage(dtype, length, offset + beyond, site, shape);
+  const storage = part === undefined ? whole : { ...whole, part: { ...part, of: kind.shape } };
   const slot = variableOver(storage, { shape, name: `${layout.name}/${own}` });
   made.push(slot);
   return slot;
+}
+
+/** How the variables are dealt out. */
+function partsOf(
+  { who, custom }: Layout,
+  { variables, asyncSafe, site }: Roster,
+  rules: readonly (string | undefined)[],
+  shards: Shards,
+): readonly (readonly Part[])[] {
+  if (custom || !asyncSafe || site !== undefined)
+    throw stateError(
+      'ERR_OPT_DISTRIBUTED',
+      `${who} expects shard_state only ${custom ? 'of a class with a native rule, this one steps in TypeScript' : 'for variables on the cpu that own their memory'}`,
+    );
+  const lengths = variables.map((v) => Variable.storageOf(v).length);
+  const whole = rules.map((rule) => rule !== undefined && ruleNamed(rule).info.directed);
+  return shards.partsOf(lengths, whole);
+}
+
+/** What is stepped here; a variable of which all is stepped stands for itself. */
+function targetsOf({ variables }: Roster, parts: readonly Part[] | undefined): readonly Variable[] {
+  return variables.map((v, i) => {
+    const { first, length } = parts?.[i] ?? { first: 0, length: Variable.storageOf(v).length };
+    if (length === Variable.storageOf(v).length) return v;
+    const storage = partStorage(Variable.storageOf(v), first, length, v.shape);
+    return variableOver(storage, { shape: [length], name: v.path });
+  });
 }
 
 function fill(slot: Variable, initial: number | 'variable', variable: Variable): void {

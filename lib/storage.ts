@@ -41,6 +41,8 @@ export interface Storage {
   release?(): void;
   /** Where the memory lies, if that is not the host. */
   readonly site?: Site;
+  /** Of what is kept of a variable by one of several processes: its first element, and the shape of all. */
+  readonly part?: { readonly first: number; readonly of: readonly number[] };
   /** The numbers as they are stored, bfloat16 as bits: where they lie, or a copy of what lies on a GPU, as soon as that is there. */
   raw?(): AnyArray | Promise<AnyArray>;
   /** Off the host: what its numbers are after all that has been enqueued, now or as soon as they are there. */
@@ -67,6 +69,23 @@ const probed = (array: AnyArray) => {
 };
 
 export type NativeStorage = Storage & Required<Pick<Storage, 'memory' | 'probe' | 'bytes' | 'release'>>;
+
+/** A part of library memory of the host, which is shared with it. */
+export function partStorage(whole: Storage, first: number, length: number, of: readonly number[]): Storage {
+  const { dtype, memory } = whole;
+  const array = (whole.value() as FloatArray).subarray(first, first + length);
+  const size = array.BYTES_PER_ELEMENT;
+  return {
+    dtype,
+    length,
+    ...(memory === undefined ? {} : { memory: memory.part(first * size, length * size) }),
+    ...probed(array),
+    part: { first, of },
+    value: () => array,
+    raw: () => array,
+    write: (data) => writeTo(array, data),
+  };
+}
 
 /** Library memory: on the host shown as a typed array, for bfloat16 as a copy of its numbers; or on a site. */
 export function nativeStorage(

@@ -1,7 +1,8 @@
 // Runs the steps of an optimizer that wraps others: it gives each of them its variables and gradients, and a step happens in all
 // of them or in none. Over 200 lines: one class, the counterpart of an engine.
 import type { CommonValues } from './optimizers/common.ts';
-import { rangeError, typeError, describe } from './errors.ts';
+import type { Shards } from './distribution.ts';
+import { rangeError, stateError, typeError, describe } from './errors.ts';
 import type { Gradient } from './gradients.ts';
 import { Optimizer } from './optimizer.ts';
 import { together, type Given, type Parts, type Waiting } from './parts.ts';
@@ -68,7 +69,9 @@ export class Wrapping extends Runner {
     const undo: (() => void)[] = [];
     try {
       const routes = this.alone(() => this.#routes(roster));
-      this.#members = [...routes].map(([optimizer, indices]) => builtMember(optimizer, roster, indices, undo));
+      this.#members = [...routes].map(([optimizer, indices]) =>
+        builtMember(optimizer, roster, indices, undo, this.shards),
+      );
     } catch (error) {
       for (const back of undo) back();
       throw error;
@@ -164,14 +167,14 @@ export class Wrapping extends Runner {
   }
 
   /** Calls of apply that were steps. */
-  get #steps(): number {
+  override get applied(): number {
     const [member] = this.#members;
     return this.#wrapper.guard === undefined ? this.counter : (member?.runner.counter ?? 0);
   }
 
   override apply(gradients: readonly Gradient[] | undefined, variables: readonly Trainable[] | undefined): number {
     this.checkIdle('apply');
-    if (isEmpty(gradients)) return this.#steps;
+    if (isEmpty(gradients)) return this.applied;
     const undo = this.buildFor(variables);
     this.built('apply');
     try {
@@ -180,7 +183,7 @@ export class Wrapping extends Runner {
       undo();
       throw error;
     }
-    return this.#steps;
+    return this.applied;
   }
 
   #step(parts: Parts): void {
@@ -203,43 +206,42 @@ export class Wrapping extends Runner {
     }
   }
 
-  override async applyAsync(
-    gradients: readonly Gradient[] | undefined,
-    variables: readonly Trainable[] | undefined,
-  ): Promise<number> {
-    this.checkOpen();
-    this.checkAlone('apply_async');
-    if (isEmpty(gradients)) return this.#steps;
-    this.queue.checkPlace(this.#wrapper.who);
-    const undo = this.buildFor(variables);
-    this.built('apply_async');
-    try {
-      const waiting = this.alone(() => this.#stage({ gradients, variables }, this));
-      await this.queue.add(() => this.#stepAsync(waiting));
-    } catch (error) {
-      undo();
-      throw error;
-    }
-    return this.#steps;
+  protected override take(given: Given): () => Promise<number> {
+    const waiting = this.#stage(given, this);
+    return async () => {
+      await this.#stepAsync(waiting);
+      return this.applied;
+    };
   }
 
   async #stepAsync(waiting: Waiting): Promise<void> {
     const { guard } = this.#wrapper;
     const parts = this.alone(() => waiting.begin());
     try {
-      if (guard !== undefined && !(await parts.finiteAsync())) return this.#skip(guard);
+      if (guard !== undefined && !(await this.#areFinite(parts))) return this.#skip(guard);
       this.alone(() => parts.prepare(guard?.scale()));
       await this.#runAsync(parts);
       this.#settle(parts);
+      if (this.distribution !== undefined) await this.distribution.gather();
       this.alone(() => parts.constrain());
     } finally {
       parts.end();
     }
   }
 
+  /** Whether the gradients are finite; where processes have parts of them, those of all. */
+  async #areFinite(parts: Parts): Promise<boolean> {
+    const finite = await parts.finiteAsync();
+    if (this.shards === undefined) return finite;
+    const others = Float64Array.of(finite ? 0 : 1);
+    await this.shards.sum(others);
+    return others[0] === 0;
+  }
+
   async #runAsync(parts: Parts): Promise<void> {
     try {
       await parts.customAsync();
+      await parts.normsAsync();
       parts.check();
       await parts.runAsync();
     } catch (error) {
@@ -390,10 +392,22 @@ function all<M>(makes: readonly (() => M)[], takeBack: (made: M) => void): reado
 }
 
 /** Builds an optimizer for some variables of the roster, if it is not built yet; `undo` gets what takes that back. */
-function builtMember(optimizer: Optimizer, roster: Roster, indices: readonly number[], undo: (() => void)[]): Member {
+function builtMember(
+  optimizer: Optimizer,
+  roster: Roster,
+  indices: readonly number[],
+  undo: (() => void)[],
+  shards: Shards | undefined,
+): Member {
   const runner = Optimizer.runnerOf(optimizer);
   runner.checkIdle('build');
   const wasBuilt = runner.state !== undefined;
+  if (wasBuilt && runner.shards !== shards)
+    throw stateError(
+      'ERR_OPT_DISTRIBUTED',
+      `"${optimizer.name}" is expected not to be built before the optimizer that wraps it shares its state with other processes`,
+    );
+  runner.shards = shards;
   undo.push(runner.buildFor(indices.map((i) => roster.variables[i] as Variable)));
   const state = runner.built('build');
   const known = (i: number): Variable => {
@@ -409,6 +423,21 @@ function builtMember(optimizer: Optimizer, roster: Roster, indices: readonly num
 function keepApart(members: readonly Member[]): void {
   const states = members.flatMap(({ runner: { state } }) => (state instanceof State ? [state] : []));
   if (states.length > 1) for (const state of states) state.stepWith(states.filter((other) => other !== state));
+}
+
+/** The states of an optimizer, or of those that it wraps. */
+export function statesIn(runner: Runner): readonly State[] {
+  if (runner.state instanceof State) return [runner.state];
+  return runner.wrapped.flatMap((optimizer) => statesIn(Optimizer.runnerOf(optimizer)));
+}
+
+/** What is stepped here of the variables of an optimizer. */
+export function targetsIn(runner: Runner): readonly Variable[] {
+  const pairs = statesIn(runner).flatMap(({ variables, targets }) =>
+    variables.map((one, i) => [one, targets[i]] as const),
+  );
+  const targets = new Map(pairs);
+  return runner.state?.variables.map((variable) => targets.get(variable) ?? variable) ?? [];
 }
 
 /** Whether it, or one that it wraps, keeps averages. */

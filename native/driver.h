@@ -12,12 +12,18 @@
 
 #include "plan.h"
 
+// What JavaScript waits with, which only its environment knows.
+struct Waiting {
+  void *holder, *done;
+};
+
 struct AsyncStep {
   std::shared_ptr<Plan> plan;      // null for other work than a step
   std::vector<SharedMemory> held;  // what the gradients lie in
   std::function<double()> work;
   double result = -1;      // the norm; of a check 1 or 0
   std::string code, error;  // if it failed
+  Waiting waiting = {};
 };
 
 class Driver {

@@ -450,7 +450,7 @@ void HostPlan::addSquaresOfRows(const Pass& pass) {
 }
 
 // The sum of squares of every gradient of a pass. Threads fill the sums of single blocks; their order is fixed here.
-void HostPlan::addSquares(const Group& group) {
+void HostPlan::addSquares(const Group& group, double* sums) {
   const auto clipping = std::find_if(group.passes.begin(), group.passes.end(), [&](size_t i) { return passes_[i].clips(); });
   if (clipping == group.passes.end()) return;
   const Pass& pass = passes_[*clipping];
@@ -462,15 +462,20 @@ void HostPlan::addSquares(const Group& group) {
       partials_[pass.firstBlock[chunk.tensor] + begin / kBlock] = kernels_.sumOfSquares[pass.dtype](
           tensor, begin, std::min(kBlock, chunk.begin + chunk.length - begin), pass.control->unscale);
   });
-  for (size_t t = 0; t < pass.tensors.size(); ++t)
-    if (!pass.tensors[t].skip)
-      squares_[pass.tensors[t].variable] = foldPairwise(partials_.data() + pass.firstBlock[t], blocksOf(pass.tensors[t].length));
+  for (size_t t = 0; t < pass.tensors.size(); ++t) {
+    double* const partials = partials_.data() + pass.firstBlock[t];
+    const size_t blocks = blocksOf(pass.tensors[t].length);
+    if (pass.tensors[t].skip) continue;
+    if (sums != nullptr) std::copy_n(partials, blocks, sums + pass.firstSum[t]);
+    else squares_[pass.tensors[t].variable] = foldPairwise(partials, blocks);
+  }
 }
 
-// The norms of every gradient that is clipped by norm, then the factors.
-double HostPlan::clip() {
+// The norms of every gradient that is clipped by norm, unless they are given; then the factors.
+double HostPlan::clip(const double* squares) {
   std::fill(squares_.begin(), squares_.end(), 0.0);
-  for (const Group& group : groups_) addSquares(group);
+  if (squares != nullptr) std::copy_n(squares, squares_.size(), squares_.begin());
+  else for (const Group& group : groups_) addSquares(group);
   double total = 0;
   for (const double sum : squares_) total += sum;
   for (Pass& pass : passes_)
@@ -478,13 +483,28 @@ double HostPlan::clip() {
   return std::sqrt(total);
 }
 
+size_t HostPlan::firstClipping() const {
+  const auto clips = [](const Pass& pass) { return pass.clips(); };
+  return size_t(std::find_if(passes_.begin(), passes_.end(), clips) - passes_.begin());
+}
+
 double HostPlan::end() {
   setDescents();
-  size_t clipping = 0;
-  while (clipping < passes_.size() && !passes_[clipping].clips()) ++clipping;
-  if (clipping == passes_.size()) return runPasses({0, clipping}), norm_ = -1;
-  runPasses({0, clipping});
-  norm_ = clip();
+  runPasses({0, firstClipping()});
+  return endClipped(nullptr);
+}
+
+double HostPlan::endSums(double* sums) {
+  setDescents();
+  runPasses({0, firstClipping()});
+  for (const Group& group : groups_) addSquares(group, sums);
+  return 0;
+}
+
+double HostPlan::endClipped(const double* squares) {
+  const size_t clipping = firstClipping();
+  if (clipping == passes_.size()) return norm_ = -1;
+  norm_ = clip(squares);
   runPasses({clipping, passes_.size()});
   return norm_;
 }

@@ -20,6 +20,8 @@ class HostPlan : public Plan {
   void bind(const std::vector<Array>& arrays) override;
   void begin() override {}
   double end() override;
+  double endSums(double* sums) override;
+  double endClipped(const double* squares) override;
   double run() override { return end(); }
   double norm(size_t) override { return norm_; }
   bool finite() override;
@@ -40,10 +42,12 @@ class HostPlan : public Plan {
   void runPasses(Range range);
   void runChunk(const Group& group, const Chunk& chunk, Range range) const;
   void runRows(const Pass& pass) const;
-  void addSquares(const Group& group);
+  size_t firstClipping() const;
+  // Into squares_, or the sums of blocks into `sums`.
+  void addSquares(const Group& group, double* sums = nullptr);
   template <class T>
   void addSquaresOfRows(const Pass& pass);
-  double clip();
+  double clip(const double* squares);
   // Gives each pass its control, and a directed one the pass that descends, with a control of the plan's own.
   void addPasses(std::vector<Pass> passes);
   void checkFinite(const Group& group);

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 struct Memory {
   void* data;
@@ -33,3 +34,10 @@ void collapseIntoHugePages(void* data, size_t bytes);
 size_t liveBytes();
 
 using SharedMemory = std::shared_ptr<Memory>;
+
+// Bytes of another memory, which they hold alive.
+struct MemoryPart : Memory {
+  MemoryPart(SharedMemory of, size_t begin, size_t bytes_)
+      : Memory(static_cast<char*>(of->data) + begin, bytes_, of->device), whole(std::move(of)) {}
+  const SharedMemory whole;
+};

@@ -56,6 +56,7 @@ struct Pass {
   std::vector<int> needs;                    // of each tensor: the array whose absence skips it, or -1
   std::vector<Rows> rows;                    // of each tensor, in a pass of sparse gradients; of others none
   std::vector<size_t> firstBlock;            // of each tensor, in the partial sums of the pass
+  std::vector<size_t> firstSum;              // of each tensor, in the sums of blocks that a run in two halves gives
   std::vector<Further> further;              // of each tensor, if the rule is directed: its pass assigns the directions,
   bool descends = false;                     // and the one after it subtracts them
   const Control* control = nullptr;          // JavaScript writes it between the steps
@@ -82,6 +83,10 @@ class Plan {
   // Both; a device does not wait. kLater - i: `norm(i)` waits for the norm, also while a later step runs.
   virtual double run() = 0;
   virtual double norm(size_t i) = 0;
+  // A run in two halves, for tensors that are parts of variables: the first ends before what clips by norm, and writes the sum of
+  // squares of every block of what will be clipped; the second is given that of every variable. Both on whatever thread.
+  virtual double endSums(double* sums) = 0;
+  virtual double endClipped(const double* squares) = 0;
   // Whether every gradient of the caller's, as it was given, is finite. Writes nothing.
   virtual bool finite() = 0;
   // Makes a running plan stop soon, half done: only for an environment that is going away.

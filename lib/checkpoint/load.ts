@@ -7,6 +7,7 @@ import type { Trainable } from '../trainables.ts';
 import { Variable } from '../variable.ts';
 import { CheckpointError } from './errors.ts';
 import { readCheckpoint, type Checkpoint } from './read.ts';
+import { isFolder, readShards } from './shards.ts';
 import { pathOf } from './save.ts';
 import { awaitState, type SavedValue } from './state_to_come.ts';
 
@@ -40,7 +41,7 @@ export async function load(cls: object, from: unknown, given: unknown): Promise<
   const who = `${classNameOf(cls as typeof Optimizer)}.load`;
   const path = pathOf(who, from);
   const { variables, custom_objects } = readOptions(who, ofLoad, [given]);
-  const checkpoint = await readCheckpoint(path);
+  const checkpoint = await ((await isFolder(path)) ? readShards(path) : readCheckpoint(path));
   const optimizer = optimizerOf(cls, path, checkpoint, custom_objects as CustomObjects);
   awaitState(optimizer, checkpoint.state);
   if (variables !== null) buildWith(optimizer, variables as Trainable[], checkpoint.values);

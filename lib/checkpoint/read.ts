@@ -14,6 +14,7 @@ import { types } from './tensors.ts';
 /** All that a file has. */
 export interface Checkpoint extends ReadState {
   readonly metadata: Metadata;
+  readonly sha256: string;
 }
 
 /**
@@ -50,7 +51,7 @@ async function readFrom(path: string, file: FileHandle): Promise<Checkpoint> {
     throw new CheckpointError('ERR_CKPT_HASH', `${path} has been altered: its SHA-256 is another one than it says`);
   const valueOf = (own: string, name: string) =>
     savedValue(own, tensors.get(name) as Described, arrays.get(name) as Uint8Array);
-  return { metadata, ...composeState(path, metadata.state, tensors, valueOf) };
+  return { metadata, sha256, ...composeState(path, metadata.state, tensors, valueOf) };
 }
 
 /** A header with zeros in the place of the hash. */

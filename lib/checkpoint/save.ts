@@ -8,6 +8,7 @@ import { stringify } from '../json.ts';
 import { Optimizer } from '../optimizer.ts';
 import type { Runner } from '../runner.ts';
 import { Variable } from '../variable.ts';
+import { targetsIn } from '../wrapping.ts';
 import { writeAtomically, type Output } from './atomic.ts';
 import { headerOf, kFormat, kHashAt, kVersion } from './header.ts';
 import { describeState } from './saved_state.ts';
@@ -44,7 +45,12 @@ export async function save(who: string, optimizer: Optimizer, to: unknown, given
   const path = pathOf(`${who}.save`, to);
   const { variables: withVariables } = readOptions(`${who}.save`, ofSave, [given]);
   const variables = () => (withVariables ? variablesOf(who, Optimizer.runnerOf(optimizer)) : []);
-  await whileSaved(who, optimizer, variables, (found) => write(optimizer, path, found));
+  const { distribution } = Optimizer.runnerOf(optimizer);
+  await whileSaved(who, optimizer, variables, async (found) => {
+    const writeTo = (to: string) => write(optimizer, to, found);
+    if (distribution === undefined) await writeTo(path);
+    else await distribution.save(path, writeTo);
+  });
 }
 
 /** Waits for a step that runs; then `part` may read the numbers of an optimizer and of `variables`, which nobody writes meanwhile. */
@@ -68,7 +74,7 @@ function variablesOf(who: string, runner: Runner): readonly Variable[] {
   if (runner.state === undefined)
     throw stateError('ERR_OPT_NOT_BUILT', `${who}.save expects build before { variables: true }: there are none yet`);
   runner.state.checkIdle();
-  return runner.state.variables;
+  return targetsIn(runner);
 }
 
 /** Keeps all others away from the numbers of an optimizer, and of those that it wraps. */
@@ -104,8 +110,8 @@ const runnersIn = (optimizer: Optimizer): Runner[] => {
   return [runner, ...runner.wrapped.flatMap(runnersIn)];
 };
 
-/** Everything but the arrays is taken before the first await. */
-async function write(optimizer: Optimizer, path: string, variables: readonly Variable[]): Promise<void> {
+/** Everything but the arrays is taken before the first await. Returns the file's hash. */
+async function write(optimizer: Optimizer, path: string, variables: readonly Variable[]): Promise<string> {
   const state = stateOf(optimizer);
   const { text, tensors } = describeState(state, variables);
   const metadata = {
@@ -117,11 +123,15 @@ async function write(optimizer: Optimizer, path: string, variables: readonly Var
     state: text,
   };
   const { bytes, ordered } = headerOf(metadata, tensors);
-  await writeAtomically(path, (output) => writeAll(output, bytes, ordered));
+  let sha256 = '';
+  await writeAtomically(path, async (output) => {
+    sha256 = await writeAll(output, bytes, ordered);
+  });
+  return sha256;
 }
 
 /** The hash, over the file with zeros in its place, is written last. */
-async function writeAll(output: Output, header: Uint8Array, tensors: readonly Tensor[]): Promise<void> {
+async function writeAll(output: Output, header: Uint8Array, tensors: readonly Tensor[]): Promise<string> {
   const hash = createHash('sha256').update(header);
   await output.write(header);
   for (const tensor of tensors)
@@ -130,5 +140,7 @@ async function writeAll(output: Output, header: Uint8Array, tensors: readonly Te
       hash.update(piece); // while the system writes it
       await written;
     }
-  await output.writeAt(Buffer.from(hash.digest('hex')), kHashAt);
+  const sha256 = hash.digest('hex');
+  await output.writeAt(Buffer.from(sha256), kHashAt);
+  return sha256;
 }

@@ -1,6 +1,6 @@
 // The state of an optimizer as the metadata tell it: everything but the arrays, which it names.
 import { isPlainObject } from '../configurable.ts';
-import type { Variable } from '../variable.ts';
+import { Variable } from '../variable.ts';
 import { CheckpointError } from './errors.ts';
 import type { Described } from './header.ts';
 import type { StateOf } from './state_of.ts';
@@ -10,6 +10,8 @@ import { tensorOf, types, type Tensor } from './tensors.ts';
 /** A variable in the metadata; `tensor`: the name of its array, where the file has that. */
 interface Entry extends TrainedVariable {
   readonly tensor?: string;
+  /** Of a part: its first element; the shape is that of all. */
+  readonly part?: number;
 }
 
 /** An optimizer in the metadata. */
@@ -32,7 +34,9 @@ export function describeState(
     const path = source.path ?? '';
     const tensor = tensorOf(unique(`${kind}/${path}`, tensors), source);
     tensors.set(tensor.name, tensor);
-    return { path, shape: source.shape, dtype: types[tensor.type].dtype, tensor: tensor.name };
+    const entry = { path, shape: source.shape, dtype: types[tensor.type].dtype, tensor: tensor.name };
+    const part = source instanceof Variable ? Variable.storageOf(source).part : undefined;
+    return part === undefined ? entry : { ...entry, shape: part.of, part: part.first };
   };
   const node = ({ name, counter, learning_rate, running, built, trained, ...rest }: StateOf): Node => ({
     name,
@@ -76,14 +80,16 @@ export function composeState(
     throw new CheckpointError('ERR_CKPT_LAYOUT', `${path} tells of its state ${what}`);
   };
   const value = (entry: Entry): SavedValue => {
-    const { tensor = '' } = entry;
+    const { tensor = '', part } = entry;
     const found = tensors.get(tensor);
     if (found === undefined || used.has(tensor))
       return fail(`an array that it does not have: ${JSON.stringify(tensor)}`);
     used.add(tensor);
-    if (types[found.type].dtype !== entry.dtype || String(found.shape) !== String(entry.shape))
+    const fits = part === undefined ? String(found.shape) === String(entry.shape) : found.shape.length === 1;
+    if (types[found.type].dtype !== entry.dtype || !fits)
       return fail(`another shape or dtype of ${JSON.stringify(tensor)}`);
-    return valueOf(entry.path, tensor);
+    const own = valueOf(entry.path, tensor);
+    return part === undefined ? own : partOf(own, entry.shape, part);
   };
   const node = (given: unknown, depth: number): StateToCome => {
     if (!isNode(given) || depth > kMostDepth) return fail('something that is none');
@@ -99,6 +105,16 @@ export function composeState(
   if (used.size !== tensors.size) fail(`${used.size} arrays, it has ${tensors.size}`);
   return { state, values };
 }
+
+const partOf = (value: SavedValue, shape: readonly number[], part: number): SavedValue => ({
+  path: value.path ?? '',
+  shape,
+  dtype: value.dtype,
+  part,
+  get numbers() {
+    return value.numbers;
+  },
+});
 
 function parsed(text: string): unknown {
   try {
@@ -130,12 +146,13 @@ const isList = (list: unknown): boolean => Array.isArray(list) && list.every(isE
 
 function isEntry(entry: unknown): boolean {
   if (!isPlainObject(entry)) return false;
-  const { path, shape, dtype, tensor } = entry;
+  const { path, shape, dtype, tensor, part } = entry;
   return (
     typeof path === 'string' &&
     typeof dtype === 'string' &&
     Array.isArray(shape) &&
     shape.every((n) => Number.isSafeInteger(n) && (n as number) >= 0) &&
-    (tensor === undefined || typeof tensor === 'string')
+    (tensor === undefined || typeof tensor === 'string') &&
+    (part === undefined || (Number.isSafeInteger(part) && (part as number) >= 0))
   );
 }

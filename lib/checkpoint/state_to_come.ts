@@ -10,10 +10,12 @@
 // accumulators, slots, a product, what `add_variable` has made, each in its place. Nadam's product is the last one of them, and exact
 // in `running` where that is known. A LossScaleOptimizer has [step_counter, dynamic_scale] and one member; a MultiOptimizer has no
 // values and one member for each of its `optimizers`, in their order.
+import { sizeOf } from '../arrays.ts';
 import { typeError } from '../errors.ts';
 import type { Dtype } from '../native.ts';
 import { Optimizer } from '../optimizer.ts';
 import type { Runner } from '../runner.ts';
+import type { Storage } from '../storage.ts';
 import { Variable } from '../variable.ts';
 import { CheckpointError } from './errors.ts';
 
@@ -25,6 +27,8 @@ export interface SavedValue {
   /** As it was saved; they are converted to what the variable has. */
   readonly dtype: string;
   readonly numbers: ArrayLike<number>;
+  /** Of a part of a variable: its first element. */
+  readonly part?: number;
   /** The same as files of ours have it, where it was read from one. */
   readonly bytes?: Uint8Array;
 }
@@ -122,10 +126,20 @@ function put(optimizer: Optimizer, state: StateToCome): void {
     if (own !== state) setOwn(one, own);
     runner.tracked.forEach((variable, i) => {
       const { numbers } = own.values[i] as SavedValue; // as many have been found
-      Variable.storageOf(variable).write(numbers);
+      const storage = Variable.storageOf(variable);
+      storage.write(partOf(numbers, storage));
     });
     if (own.running !== undefined && runner.state !== undefined) runner.setRunning(own.running);
   }
+}
+
+/** What one of several processes keeps of the numbers of a variable. */
+function partOf(numbers: ArrayLike<number>, { part, length }: Storage): ArrayLike<number> {
+  if (part === undefined) return numbers;
+  const end = part.first + length;
+  return ArrayBuffer.isView(numbers)
+    ? (numbers as Float64Array).subarray(part.first, end)
+    : Array.from(numbers).slice(part.first, end);
 }
 
 /** An optimizer and its state; also those it wraps that do not wait by themselves: they were not known before. */
@@ -202,10 +216,11 @@ function checkOrder(
 
 function checkValue(state: StateToCome, { path, shape, numbers }: SavedValue, variable: Variable): void {
   const storage = Variable.storageOf(variable);
-  if (!sameShape(shape, variable.shape) || numbers.length !== storage.length)
+  const { of } = storage.part ?? { of: variable.shape };
+  if (!sameShape(shape, of) || numbers.length !== sizeOf(of))
     throw mismatch(
       state,
-      `has ${path === undefined ? 'an array' : `"${path}"`} of shape ${shown(shape)} for "${variable.path}", which has shape ${shown(variable.shape)}`,
+      `has ${path === undefined ? 'an array' : `"${path}"`} of shape ${shown(shape)} for "${variable.path}", which has shape ${shown(of)}`,
     );
   const [first] = Array.from({ length: Math.min(1, numbers.length) }, (_, i) => numbers[i]);
   const whole = storage.readOnly === true;

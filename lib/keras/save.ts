@@ -56,6 +56,7 @@ export interface SaveKerasOptions {
 export async function saveKerasOptimizer(optimizer: Optimizer, options: SaveKerasOptions): Promise<void> {
   const { from, to, variables, custom_objects } = checked(optimizer, options);
   const own = () => variablesIn(variables);
+  Optimizer.runnerOf(optimizer).checkWhole('save');
   await whileSaved(classNameOf(optimizer.constructor), optimizer, own, async () => {
     const state = stateOf(optimizer);
     if (!state.built)

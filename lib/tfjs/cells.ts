@@ -25,6 +25,10 @@ export abstract class Cell implements Memory {
     throw typeError('ERR_OPT_DEVICE', 'a tensor has no memory of the library');
   }
 
+  part(): never {
+    return this.buffer();
+  }
+
   /** Another tensor with these numbers, in the shape of the cell. */
   protected shaped(tensor: Tensor): Tensor {
     return this.tf.reshape(tensor, [...this.shape]);

@@ -247,6 +247,10 @@ export class TensorPlan implements Plan {
     throw stateError('ERR_OPT_NOT_ASYNC_SAFE', 'a step of tensors is run at once');
   }
 
+  sumsAsync(): never {
+    return this.runAsync();
+  }
+
   finiteAsync(): never {
     return this.runAsync();
   }

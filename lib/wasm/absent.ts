@@ -1,4 +1,4 @@
-// GPUs, which WebAssembly does not reach: as an addon says it that is built without CUDA.
+// GPUs and engines between processes, which WebAssembly does not reach: as an addon says it that is built without CUDA.
 import { stateError } from '../errors.ts';
 import type { Addon } from '../native.ts';
 
@@ -28,4 +28,18 @@ export const cuda: Addon['cuda'] = {
   readNow: refuse,
   putRows: refuse,
   mark: refuse,
+};
+
+const refuseEngine = (): never => {
+  throw stateError(
+    'ERR_COMM_UNAVAILABLE',
+    'keras-optimizers runs on its WebAssembly kernels here, which open neither MPI nor NCCL: use the native addon, or a LocalGroup',
+  );
+};
+
+export const distributed: Addon['distributed'] = {
+  collectives: [],
+  openMpi: refuseEngine,
+  openNccl: refuseEngine,
+  newNcclId: refuseEngine,
 };

@@ -1,12 +1,12 @@
 // The addon over the kernels as WebAssembly: everything that lib/native.ts asks of a native one, in memory of JavaScript's.
 import { rangeError, stateError } from '../errors.ts';
 import type { Addon, Trace } from '../native.ts';
-import { cuda } from './absent.ts';
+import { cuda, distributed } from './absent.ts';
 import { compiled, type WasmModule } from './kernels.ts';
 import { HostMemory, liveBytes } from './memory.ts';
 import { WasmPlan, type Workshop } from './plan.ts';
 import { mergeRows, putRows } from './rows.ts';
-import { Scratch } from './scratch.ts';
+import { kBlock, Scratch } from './scratch.ts';
 
 const kRoom = 65536; // bytes
 
@@ -17,7 +17,18 @@ export function wasmAddon(module: WasmModule): Addon {
   const workshop: Workshop = { rules, controls, controlSize, compiled: kernels, scratch: new Scratch(kernels, kRoom) };
   let threads = 0; // as many as are asked for; steps take one
   return {
-    ...{ cuda, rules, controls, controlSize, mergeRows, putRows, liveBytes, Memory: HostMemory },
+    ...{
+      cuda,
+      distributed,
+      rules,
+      controls,
+      controlSize,
+      block: kBlock,
+      mergeRows,
+      putRows,
+      liveBytes,
+      Memory: HostMemory,
+    },
     backends: [{ name: 'wasm', unusable: null }],
     trace: (rule) => traceIn(traces, rule),
     traceOfDecay: () => traceOfDecay,

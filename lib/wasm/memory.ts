@@ -54,6 +54,10 @@ export class HostMemory implements Memory {
     return value.#block;
   }
 
+  part(): never {
+    throw stateError('ERR_OPT_DISTRIBUTED', 'a state of which processes have parts expects the native addon');
+  }
+
   buffer(): ArrayBuffer {
     return HostMemory.blockOf(this).buffer;
   }

@@ -81,6 +81,10 @@ export class WasmPlan implements Plan {
     this.#later(arrays, held, done, this.#step());
   }
 
+  sumsAsync(): never {
+    throw stateError('ERR_OPT_DISTRIBUTED', 'a state of which processes have parts expects the native addon');
+  }
+
   finiteAsync(arrays: Arrays, held: readonly unknown[], done: Done): void {
     this.#later(arrays, held, done, this.#isFinite());
   }

@@ -103,6 +103,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("backends", describeBackends(env));
   exports.Set("controls", strings(env, kControls, sizeof(kControls) / sizeof(*kControls)));
   exports.Set("storages", strings(env, kStorageNames, kStorages));
+  exports.Set("block", double(kBlock));
   exports.Set("controlSize", double(sizeof(Control) / sizeof(double)));
   env.SetInstanceData(new Environment(env));
   exports.Set("floatingPointControl", number(env, [] { return double(floatingPointControl()); }));
@@ -123,6 +124,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("mergeRows", Napi::Function::New(env, mergeRows));
   exports.Set("putRows", Napi::Function::New(env, [](const Napi::CallbackInfo& info) { putRows(info); }));
   exports.Set("cuda", cudaFace(env));
+  exports.Set("distributed", distributedFace(env));
   defineFaults(exports);
   return exports;
 }

@@ -2,6 +2,9 @@
 #pragma once
 #include <napi.h>
 
+#include <memory>
+#include <mutex>
+
 #include "../../cuda/device.h"
 #include "../driver.h"
 #include "../memory.h"
@@ -20,6 +23,18 @@ auto withCuda(Napi::Env env, const Part& part) {
   }
 }
 
+// Where other threads leave what they have done for an environment's. It may outlive the environment: then it drops it.
+class Mailbox {
+ public:
+  explicit Mailbox(napi_threadsafe_function wake) : wake_(wake) {}
+  void post(std::unique_ptr<AsyncStep> step);  // from any thread
+  void close();
+
+ private:
+  std::mutex mutex_;
+  napi_threadsafe_function wake_;
+};
+
 // What an environment (the main thread or a worker) has of its own.
 class Environment {
  public:
@@ -27,19 +42,22 @@ class Environment {
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
   // Runs a step off the event loop, then calls done(its result, an error if there is one). `holder` stays alive until then.
   void start(std::unique_ptr<AsyncStep> step, Napi::Object holder, Napi::Function done);
+  // The same for a step that somebody else runs, and posts.
+  void expect(AsyncStep& step, Napi::Object holder, Napi::Function done);
+  const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
 
-  Napi::FunctionReference memories;  // the class Memory
+  Napi::FunctionReference memories, connections;  // the classes Memory and Connection
 
  private:
-  struct Pending {
-    napi_ref plan, done;
-  };
+  void forget(Waiting waiting);
   static void stop(void* environment);
   static void finish(napi_env env, napi_value, void* context, void* data);
 
+  const napi_env env_;
   napi_threadsafe_function wake_ = nullptr;
+  std::shared_ptr<Mailbox> mailbox_;
   std::unique_ptr<Driver> driver_;
-  std::deque<Pending> pending_;  // in the order of their steps
+  size_t expected_ = 0;
 };
 
 // Memory's face in JavaScript: { buffer(): ArrayBuffer, release() }.
@@ -57,6 +75,7 @@ class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
   Napi::Value device(const Napi::CallbackInfo& info);
   Napi::Value address(const Napi::CallbackInfo& info);
   Napi::Value buffer(const Napi::CallbackInfo& info);
+  Napi::Value part(const Napi::CallbackInfo& info);
   void release(const Napi::CallbackInfo& info);
 
   SharedMemory memory_;
@@ -64,13 +83,16 @@ class MemoryHandle : public Napi::ObjectWrap<MemoryHandle> {
   size_t reported_ = 0;  // bytes of a device that the garbage collector has been told of
 };
 
-// newPlan(backend index, passes, number of variables, memory of the controls): { bind, run, runAsync, finite, finiteAsync, release }.
+// newPlan(backend index, passes, number of variables, memory of the controls): { bind, run, runAsync, sumsAsync, finite, finiteAsync, release }.
 Napi::Value newPlan(const Napi::CallbackInfo& info);
 
 // mergeRows(values, indices, rows, columns, sums, merged, keys): the number of rows, or -1 - i if index i is none of `rows`.
 Napi::Value mergeRows(const Napi::CallbackInfo& info);
 // putRows(dense, rows, columns, values or null).
 void putRows(const Napi::CallbackInfo& info);
+
+// What lib/native.ts has as `distributed`.
+Napi::Object distributedFace(Napi::Env env);
 
 // What lib/native.ts has as `cuda`.
 Napi::Object cudaFace(Napi::Env env);

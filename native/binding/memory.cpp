@@ -18,6 +18,7 @@ void report(napi_env env, int64_t bytes) {
 Napi::Function MemoryHandle::define(Napi::Env env) {
   const Napi::Function constructor = DefineClass(env, "Memory",
                      {InstanceMethod<&MemoryHandle::buffer>("buffer"), InstanceMethod<&MemoryHandle::release>("release"),
+                      InstanceMethod<&MemoryHandle::part>("part"),
                       InstanceAccessor<&MemoryHandle::device>("device"), InstanceAccessor<&MemoryHandle::address>("address")});
   Environment::of(env).memories = Napi::Persistent(constructor);
   return constructor;
@@ -84,6 +85,15 @@ Napi::Value MemoryHandle::buffer(const Napi::CallbackInfo& info) {
   report(info.Env(), int64_t(memory->bytes));
   buffer_ = Napi::Reference<Napi::ArrayBuffer>::New(buffer, 0);
   return buffer;
+}
+
+// part(begin, bytes): these bytes, as a memory of their own that holds this one alive.
+Napi::Value MemoryHandle::part(const Napi::CallbackInfo& info) {
+  const SharedMemory memory = from(info.This());
+  const double begin = info[0].As<Napi::Number>().DoubleValue(), bytes = info[1].As<Napi::Number>().DoubleValue();
+  if (!(begin >= 0 && bytes >= 0 && begin + bytes <= double(memory->bytes)))
+    fail(Napi::RangeError::New(info.Env(), "a part of a memory expects to lie within it"), "ERR_OPT_LENGTH");
+  return of(info.Env(), std::make_shared<MemoryPart>(memory, size_t(begin), size_t(bytes)));
 }
 
 Napi::Value MemoryHandle::device(const Napi::CallbackInfo& info) {

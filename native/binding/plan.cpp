@@ -18,6 +18,8 @@ double whole(const Napi::Value& value, double limit) {
   return number;
 }
 
+size_t wholeOr0(const Napi::Value& value) { return value.IsNumber() ? size_t(whole(value, kMaxLength)) : 0; }
+
 std::vector<Source> sourcesOf(const Napi::Array& list, int& arrays) {
   std::vector<Source> sources(list.Length());
   for (uint32_t i = 0; i < list.Length(); ++i) {
@@ -97,6 +99,7 @@ Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
     const Napi::Object from = tensors.Get(i).As<Napi::Object>();
     Tensor tensor = {};
     tensor.length = size_t(whole(from.Get("length"), kMaxLength));
+    tensor.first = wholeOr0(from.Get("first"));
     tensor.variable = uint32_t(whole(from.Get("variable"), variables));
     tensor.given = from.Get("given").ToBoolean();
     tensor.decay = from.Get("decay").ToBoolean();
@@ -106,6 +109,7 @@ Pass passOf(const Napi::Object& object, uint32_t variables, int& arrays) {
     const int needs = from.Get("needs").IsNull() ? -1 : int(whole(from.Get("needs"), kMaxArrays));
     arrays = std::max(arrays, needs + 1);
     pass.add(tensor, sources, needs);
+    pass.firstSum.push_back(wholeOr0(from.Get("firstSum")));
     if (wholeIn(Rules(), pass.rule) != kElementwise)
       pass.further.push_back(furtherOf(from, pass.rule, pass.dtype == kFloat32 ? sizeof(float) : sizeof(double), tensor.length));
     if (from.Get("rows").IsNumber()) pass.rows.push_back(rowsOf(from, arrays));
@@ -152,6 +156,7 @@ struct Handle {
   std::shared_ptr<Plan> plan;  // shared with a running step
   std::vector<Array> arrays;
   bool onDevice = false;
+  size_t variables = 0, sums = 0;  // of which there are numbers in a run in two halves: sums are of blocks
 
   // The plan, if it can run.
   Plan& idle(Napi::Env env) {
@@ -207,16 +212,33 @@ Napi::Value finite(const Shared& handle, const Napi::CallbackInfo& info) {
 }
 
 // runAsync(arrays, held, done): calls done(norm) when the step has ended. `held` are the memories that the arrays lie in.
+// runAsync(arrays, held, done, squares): the second half of a run, with the sum of squares of every variable.
+// sumsAsync(arrays, held, done, sums): the first half.
 // finiteAsync(arrays, held, done): done(1), or done(0) where a gradient is not finite.
-void start(const Shared& handle, const Napi::CallbackInfo& info, bool checks) {
+enum Job { kRun, kSums, kFinite };
+
+std::function<double()> workOf(const std::shared_ptr<Plan>& plan, Job job, const SharedMemory& numbers) {
+  double* const data = numbers ? static_cast<double*>(numbers->data) : nullptr;
+  if (job == kFinite) return [plan] { return double(plan->finite()); };
+  if (job == kSums) return [plan, data] { return plan->endSums(data); };
+  if (numbers) return [plan, data] { return plan->endClipped(data); };
+  return [plan] { return plan->end(); };
+}
+
+void start(const Shared& handle, const Napi::CallbackInfo& info, Job job) {
   handle->idle(info.Env());
   auto step = std::make_unique<AsyncStep>();
   const Napi::Array held = info[1].As<Napi::Array>();
   for (uint32_t i = 0; i < held.Length(); ++i) step->held.push_back(MemoryHandle::from(held.Get(i)));
+  const SharedMemory numbers = info[3].IsObject() ? MemoryHandle::from(info[3]) : nullptr;
+  if (numbers) step->held.push_back(numbers);
+  const size_t most = job == kSums ? handle->sums : handle->variables;
+  if (numbers ? numbers->bytes / sizeof(double) < most : job == kSums)
+    fail(Napi::RangeError::New(info.Env(), "a half of a run expects room for all sums"), "ERR_OPT_LENGTH");
   handle->bind(info[0]);
   const std::shared_ptr<Plan> plan = step->plan = handle->plan;
-  if (!checks) withCuda(info.Env(), [&] { plan->begin(); });
-  step->work = checks ? std::function<double()>([plan] { return double(plan->finite()); }) : [plan] { return plan->end(); };
+  if (job == kRun && !numbers) withCuda(info.Env(), [&] { plan->begin(); });
+  step->work = workOf(plan, job, numbers);
   Environment::of(info.Env()).start(std::move(step), info.This().As<Napi::Object>(), info[2].As<Napi::Function>());
 }
 
@@ -242,6 +264,10 @@ Napi::Value newPlan(const Napi::CallbackInfo& info) {
     fail(Napi::RangeError::New(env, "expected memory for " + std::to_string(passes.size()) + " controls"), "ERR_OPT_LENGTH");
   const Shared handle = std::make_shared<Handle>();
   handle->arrays.resize(size_t(arrays));
+  handle->variables = variables;
+  for (const Pass& pass : passes)
+    for (size_t t = 0; t < pass.tensors.size(); ++t)
+      handle->sums = std::max(handle->sums, pass.firstSum[t] + (pass.tensors[t].length + kBlock - 1) / kBlock);
   try {
     const int device = withCuda(env, [&] { return cuda::deviceOf(passes); });
     handle->onDevice = device >= 0;
@@ -255,11 +281,12 @@ Napi::Value newPlan(const Napi::CallbackInfo& info) {
   }
   Napi::Object plan = Napi::Object::New(env);
   plan.Set("run", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { return run(handle, call); }));
-  plan.Set("runAsync", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { start(handle, call, false); }));
+  plan.Set("runAsync", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { start(handle, call, kRun); }));
+  plan.Set("sumsAsync", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { start(handle, call, kSums); }));
   plan.Set("norm", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { return norm(handle, call); }));
   plan.Set("bind", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { bind(handle, call); }));
   plan.Set("finite", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { return finite(handle, call); }));
-  plan.Set("finiteAsync", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { start(handle, call, true); }));
+  plan.Set("finiteAsync", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) { start(handle, call, kFinite); }));
   plan.Set("release", Napi::Function::New(env, [handle](const Napi::CallbackInfo& call) {
              handle->idle(call.Env());
              handle->plan.reset();

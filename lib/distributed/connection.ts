@@ -1,0 +1,181 @@
+// An engine of native code (MPI, NCCL) as a transport.
+import { allocated, memoryOf } from '../arrays.ts';
+import { addon, type Connection, type EngineInfo, type Memory } from '../native.ts';
+import { CommunicatorError, type CommunicatorErrorCode } from './errors.ts';
+import { kHandshake, type Bytes, type DeviceBytes, type Exchange, type Kind, type Transport } from './transport.ts';
+
+type Finish = (result: number, error?: Error) => void;
+
+/** What native code says, as an error between ranks where its code is one of those. */
+export function errorOf(error: unknown, rank?: number): unknown {
+  const { code, message } = error as { readonly code?: string; readonly message: string };
+  if (code === undefined || !code.startsWith('ERR_COMM_')) return error;
+  return new CommunicatorError(code as CommunicatorErrorCode, message, {
+    ...(rank === undefined ? {} : { rank }),
+    cause: error,
+  });
+}
+
+/** Calls something that throws, or says at the end what has become of it. */
+const settled = (begin: (finish: Finish) => void, rank?: number) =>
+  new Promise<void>((resolve, reject) => {
+    const fail = (error: unknown) => reject(errorOf(error, rank) as Error);
+    try {
+      begin((_, error) => (error === undefined ? resolve() : fail(error)));
+    } catch (error) {
+      fail(error);
+    }
+  });
+
+/** A connection that has started. Throws what native code says. */
+export async function opened(open: (finish: Finish) => Connection): Promise<Connection> {
+  let connection: Connection | undefined;
+  await settled((finish) => (connection = open(finish)));
+  return connection as unknown as Connection;
+}
+
+const block = (bytes: number) => allocated('uint32', Math.ceil(bytes / Uint32Array.BYTES_PER_ELEMENT));
+
+/** What native code reads and writes: library memory as it is, other memory as a copy. */
+interface Place {
+  readonly memory: Memory;
+  readonly offset: number;
+  readonly putBack: () => void;
+}
+
+const inPlace = (memory: Memory, offset: number): Place => ({ memory, offset, putBack: () => {} });
+
+function placeOf(bytes: Bytes): Place {
+  if (!ArrayBuffer.isView(bytes)) return inPlace((bytes as DeviceBytes).memory, (bytes as DeviceBytes).offset);
+  const known = memoryOf(bytes);
+  if (known !== undefined) return inPlace(known, bytes.byteOffset);
+  const { memory, array } = block(bytes.byteLength);
+  const copy = new Uint8Array(array.buffer, 0, bytes.byteLength);
+  copy.set(bytes);
+  return { memory, offset: 0, putBack: () => bytes.set(copy) };
+}
+
+/** The memory of a handshake, used again and again. */
+class Handshakes {
+  readonly #idle: {
+    readonly send: Place;
+    readonly receive: Place;
+    readonly sent: Uint8Array;
+    readonly came: Uint8Array;
+  }[] = [];
+  readonly #size: number;
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  take() {
+    const kept = this.#idle.pop();
+    if (kept !== undefined) return kept;
+    const send = block(kHandshake);
+    const receive = block(this.#size * kHandshake);
+    const bytes = ({ buffer }: Uint32Array) => new Uint8Array(buffer);
+    return {
+      send: inPlace(send.memory, 0),
+      receive: inPlace(receive.memory, 0),
+      sent: bytes(send.array as unknown as Uint32Array),
+      came: bytes(receive.array as unknown as Uint32Array),
+    };
+  }
+
+  give(back: ReturnType<Handshakes['take']>): void {
+    this.#idle.push(back);
+  }
+}
+
+interface Behaviour {
+  readonly endsJob?: boolean;
+  readonly device?: number;
+  /** Carries handshakes, and is ended and closed with it. */
+  readonly side?: Transport | undefined;
+}
+
+export class ConnectionTransport implements Transport {
+  readonly rank: number;
+  readonly size: number;
+  readonly kind: Kind;
+  readonly device: number | undefined;
+  readonly endsJob: boolean;
+  readonly #connection: Connection;
+  readonly #side: Transport | undefined;
+  readonly #handshakes: Handshakes;
+  #closed: Promise<void> | undefined;
+
+  constructor(kind: Kind, connection: Connection, { endsJob = false, device, side }: Behaviour) {
+    const { rank, size } = connection.describe();
+    this.rank = rank;
+    this.size = size;
+    this.kind = kind;
+    this.device = device;
+    this.endsJob = endsJob;
+    this.#connection = connection;
+    this.#side = side;
+    this.#handshakes = new Handshakes(size);
+  }
+
+  /** Rank, size, and which library in which version carries the bytes. */
+  describe(): EngineInfo {
+    return this.#connection.describe();
+  }
+
+  exchange(send: Uint8Array): Exchange {
+    if (this.#side !== undefined) return this.#side.exchange(send);
+    const used = this.#handshakes.take();
+    used.sent.set(send.subarray(0, kHandshake));
+    let arrived = () => new Array<boolean>(this.size).fill(false);
+    const ended = settled((finish) => {
+      arrived = this.#begin('exchange', used.send, used.receive, kHandshake, 0, finish);
+    }, this.rank);
+    const done = ended.then(() => {
+      const came = used.came.slice();
+      this.#handshakes.give(used);
+      return came;
+    });
+    return { done, arrived: () => arrived() };
+  }
+
+  allToAll(send: Bytes, receive: Bytes, partBytes: number): Promise<void> {
+    return this.#run('allToAll', send, receive, partBytes);
+  }
+
+  allGather(send: Bytes, receive: Bytes): Promise<void> {
+    return this.#run('allGather', send, receive, send.byteLength);
+  }
+
+  broadcast(bytes: Bytes, root: number): Promise<void> {
+    return this.#run('broadcast', bytes, bytes, bytes.byteLength, root);
+  }
+
+  abort(exitCode: number, reason: string): void {
+    this.#closed ??= Promise.resolve();
+    this.#connection.abort(exitCode, reason);
+    this.#side?.abort(exitCode, reason);
+  }
+
+  close(force = false): Promise<void> {
+    if (force) this.#connection.leave();
+    return (this.#closed ??= this.#close(force));
+  }
+
+  async #close(force: boolean): Promise<void> {
+    if (!force) await settled((finish) => this.#connection.close(finish), this.rank);
+    await this.#side?.close(force);
+  }
+
+  async #run(kind: string, send: Bytes, receive: Bytes, bytes: number, root = 0): Promise<void> {
+    const to = placeOf(receive);
+    const from = send === receive ? to : placeOf(send);
+    await settled((finish) => this.#begin(kind, from, to, bytes, root, finish), this.rank);
+    to.putBack();
+  }
+
+  #begin(kind: string, from: Place, to: Place, bytes: number, root: number, finish: Finish) {
+    const id = addon.distributed.collectives.indexOf(kind);
+    return this.#connection.run(id, from.memory, from.offset, to.memory, to.offset, bytes, root, finish);
+  }
+}

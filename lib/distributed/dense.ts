@@ -1,0 +1,56 @@
+// The gradients of one process as arrays of numbers, one for each variable: what is summed.
+import { allocated, type FloatArray } from '../arrays.ts';
+import { nameOf } from '../devices.ts';
+import { describe, rangeError, stateError, typeError } from '../errors.ts';
+import { gradientArray } from '../gradients.ts';
+import { IndexedSlices } from '../indexed_slices.ts';
+import { addon, type Dtype } from '../native.ts';
+import type { Given } from '../parts.ts';
+import type { Roster } from '../roster.ts';
+import { SparseGradients } from '../rows.ts';
+import { Variable } from '../variable.ts';
+
+/**
+ * Checks the gradients of a step; those of variables that have none are null. Sparse gradients become dense. Arrays are the caller's
+ * own where they fit as they are.
+ */
+export function denseGradients(who: string, roster: Roster, { gradients, variables }: Given): (FloatArray | null)[] {
+  if (roster.site !== undefined)
+    throw typeError(
+      'ERR_OPT_DEVICE',
+      `${who} is distributed and expects variables on the cpu, they are on ${nameOf(roster.site)}`,
+    );
+  if (!roster.asyncSafe)
+    throw typeError(
+      'ERR_OPT_NOT_ASYNC_SAFE',
+      `${who} is distributed and expects variables that own their memory, got plain arrays: use Variable`,
+    );
+  const indices = roster.indicesOf(variables);
+  if (gradients !== undefined && !Array.isArray(gradients))
+    throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects an array of gradients, got ${describe(gradients)}`);
+  const count = gradients?.length ?? indices.length;
+  if (count !== indices.length)
+    throw rangeError(
+      'ERR_OPT_LENGTH',
+      `${who} expects ${indices.length} gradients, one for each variable, got ${count}`,
+    );
+  const arrays: (FloatArray | null)[] = roster.variables.map(() => null);
+  indices.forEach((index, i) => {
+    const variable = roster.variables[index] as Variable;
+    arrays[index] = denseArray(gradients === undefined ? variable.gradient : gradients[i], i, variable);
+  });
+  if (arrays.every((array) => array === null))
+    throw stateError('ERR_OPT_NO_GRADIENT', `${who} expects a gradient for at least one variable, got none`);
+  return arrays;
+}
+
+function denseArray(gradient: unknown, i: number, variable: Variable): FloatArray | null {
+  const slices = IndexedSlices.partsOf(gradient);
+  if (slices === undefined) return gradientArray(gradient, i, variable, null) as FloatArray | null;
+  const merged = new SparseGradients(undefined);
+  const { columns, rows, values } = merged.take(slices, i, 0, variable);
+  const { array } = allocated(variable.dtype as Dtype, Variable.storageOf(variable).length);
+  addon.putRows(array, rows, columns, values);
+  merged.release();
+  return array;
+}

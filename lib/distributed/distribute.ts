@@ -1,0 +1,141 @@
+// `Optimizer.distribute`: the ranks agree about the optimizer, its variables and state become those of rank 0, and its steps are shared
+// from then on.
+import { finite, flag, nullable, oneOf, readOptions, whole, type Options } from '../configurable.ts';
+import { rangeError, stateError } from '../errors.ts';
+import { awaitState, type StateToCome } from '../checkpoint/state_to_come.ts';
+import { stateOf, type StateOf } from '../checkpoint/state_of.ts';
+import { Optimizer } from '../optimizer.ts';
+import type { Runner } from '../runner.ts';
+import { Variable } from '../variable.ts';
+import { copyOf } from '../weights.ts';
+import type { Communicator } from './communicator.ts';
+import { fingerprint, hashOf, rates } from './fingerprint.ts';
+import { Replicas, type Settings } from './replicas.ts';
+
+const fields = {
+  reduction: oneOf(['sum', 'mean'] as const),
+  shard_state: flag(false),
+  micro_batches: nullable(whole(0)),
+  bucket_bytes: { ...finite(4 * 2 ** 20), expects: 'a number of bytes >= 1024', allows: (x: number) => x >= 1024 },
+};
+/** Of `distribute`. */
+export type DistributeOptions = Options<typeof fields>;
+
+/** `Optimizer.distribute`; `who`: its class. */
+export async function distribute(
+  who: string,
+  optimizer: Optimizer,
+  communicator: Communicator,
+  options: unknown,
+): Promise<void> {
+  const settings = checked(`${who}.distribute`, communicator, options);
+  const runner = Optimizer.runnerOf(optimizer);
+  runner.checkIdle('distribute');
+  if (runner.shards !== undefined)
+    throw stateError(
+      'ERR_OPT_DISTRIBUTED',
+      `${who}.distribute expects an optimizer that does not share its state yet: call build before, or leave the first step to find out`,
+    );
+  const holder = {}; // nobody steps meanwhile
+  runner.hold(holder);
+  const start = await agreed(who, optimizer, communicator, settings).finally(() => runner.release());
+  start();
+}
+
+function checked(who: string, communicator: Communicator, options: unknown): Settings {
+  const settings = readOptions(who, fields, [options]);
+  const { micro_batches: count } = settings;
+  if (count !== null && (count < 1 || count % communicator.size !== 0))
+    throw rangeError(
+      'ERR_OPT_CONFIG_RANGE',
+      `${who} expects micro_batches to be a multiple of the ${communicator.size} processes, got ${count}`,
+    );
+  return settings;
+}
+
+/** Asks the other ranks; returns what shares the steps from then on. */
+async function agreed(
+  who: string,
+  optimizer: Optimizer,
+  communicator: Communicator,
+  settings: Settings,
+): Promise<() => void> {
+  const runner = Optimizer.runnerOf(optimizer);
+  const texts = {
+    fingerprint: () => `${fingerprint(optimizer)} ${JSON.stringify(settings)}`,
+    rates: () => rates(optimizer),
+  };
+  const built = runner.state !== undefined;
+  await communicator.barrier({ layout: hashOf(texts.fingerprint()) });
+  const set = built ? await broadcast(runner, communicator) : () => {};
+  return () => {
+    set();
+    const replicas = new Replicas(who, runner, communicator, settings, texts, built);
+    if (replicas.shards !== undefined) shard(optimizer, runner, replicas.shards);
+    runner.distribution?.release();
+    runner.distribution = replicas;
+  };
+}
+
+/** All numbers of rank 0 to the others; returns what writes those that are no arrays. */
+async function broadcast(runner: Runner, communicator: Communicator): Promise<() => void> {
+  const all = runnersIn(runner);
+  const kept = all.flatMap(({ tracked }) => tracked).filter((variable) => Variable.hasMemory(variable));
+  for (const variable of [...(runner.state?.variables ?? []), ...kept]) await communicator.broadcast(variable);
+  const scalars = all.flatMap((one) => scalarsOf(one));
+  const numbers = Float64Array.from(scalars, ({ get }) => get());
+  await communicator.broadcast(numbers);
+  return () => scalars.forEach(({ set }, i) => set(numbers[i] as number));
+}
+
+interface Scalar {
+  readonly get: () => number;
+  readonly set: (x: number) => void;
+}
+
+/** The numbers of an optimizer that are no arrays. */
+function scalarsOf(runner: Runner): readonly Scalar[] {
+  const { tracked } = runner;
+  const storages = tracked.filter((variable) => !Variable.hasMemory(variable)).map((one) => Variable.storageOf(one));
+  return [
+    { get: () => runner.counter, set: (x) => (runner.counter = x) },
+    ...storages.map((storage) => ({ get: () => storage.number?.() ?? 0, set: (x: number) => storage.write([x]) })),
+    ...(['float32', 'float64'] as const).map((dtype) => ({
+      get: () => runner.running?.[dtype] ?? NaN,
+      set: (x: number) => {
+        if (!Number.isNaN(x)) runner.setRunning({ ...runner.running, [dtype]: x });
+      },
+    })),
+  ];
+}
+
+const runnersIn = (runner: Runner): readonly Runner[] => [
+  runner,
+  ...runner.wrapped.flatMap((optimizer) => runnersIn(Optimizer.runnerOf(optimizer))),
+];
+
+/** Keeps the own part of the state from now on: builds it again where it is there already. */
+function shard(optimizer: Optimizer, runner: Runner, shards: Runner['shards']): void {
+  const { state } = runner;
+  if (state === undefined) {
+    runner.shards = shards;
+    return;
+  }
+  const values = copied(stateOf(optimizer));
+  for (const one of runnersIn(runner).toReversed()) one.demolish();
+  runner.shards = shards;
+  awaitState(optimizer, values);
+  optimizer.build(state.trainables);
+}
+
+/** A state that stays when the optimizer loses it. */
+const copied = ({ values, members, ...rest }: StateOf): StateToCome => ({
+  ...rest,
+  from: 'distribute',
+  values: values.map((value) => {
+    if (!(value instanceof Variable)) return value;
+    const { path, shape, dtype } = value;
+    return { path, shape, dtype, numbers: Float64Array.from(copyOf(value) as Float64Array, Number) };
+  }),
+  members: members.map(copied),
+});

@@ -1,0 +1,55 @@
+// What the errors of a collective say.
+import { CommunicatorError } from './errors.ts';
+import type { Mismatch, Operation } from './handshake.ts';
+
+/** A collective on a rank. */
+export interface About {
+  readonly rank: number;
+  readonly op: Operation;
+  readonly sequence: number;
+  readonly bytes: number;
+}
+
+const nameOf = ({ rank, op, sequence, bytes }: About) => `rank ${rank}: ${op} (number ${sequence}, ${bytes} bytes)`;
+
+const ranks = (list: readonly number[]) => `rank${list.length === 1 ? '' : 's'} ${list.join(', ')}`;
+
+const missing = (arrived: readonly boolean[]) => [...arrived.keys()].filter((rank) => arrived[rank] === false);
+
+export function timeOut(about: About, waited: number, arrived: readonly boolean[]): CommunicatorError {
+  const suspects = missing(arrived);
+  const what = suspects.length > 0 ? `${ranks(suspects)} did not arrive` : 'all ranks arrived, their data did not';
+  const message = `${nameOf(about)} timed out after ${Math.round(waited)} ms: ${what}`;
+  return new CommunicatorError('ERR_COMM_TIMEOUT', message, { ...about, waited, suspects });
+}
+
+/** What has ended a collective, as an error between ranks. */
+export function failureOf(
+  error: unknown,
+  about: About,
+  waited: number,
+  arrived: readonly boolean[],
+): CommunicatorError {
+  if (error instanceof CommunicatorError && error.op !== undefined) return error;
+  const known = error instanceof CommunicatorError ? error : undefined;
+  if (known?.code === 'ERR_COMM_ABORTED' && known.rank === about.rank) return known;
+  const why = error instanceof Error ? error.message : String(error);
+  const code = known?.code ?? 'ERR_COMM_PEER_LOST';
+  const suspects = known?.suspects.length ? known.suspects : missing(arrived);
+  return new CommunicatorError(code, `${nameOf(about)} failed: ${why}`, { ...about, waited, suspects, cause: error });
+}
+
+export function mismatchError(about: About, { suspects, message }: Mismatch): CommunicatorError {
+  const expected = `expects all ranks to call the same collective as number ${about.sequence}`;
+  return new CommunicatorError('ERR_COMM_MISMATCH', `rank ${about.rank} ${expected}, got ${message}`, {
+    ...about,
+    suspects,
+  });
+}
+
+/** Of a call after a failure. */
+export function afterwards(op: Operation, rank: number, failure: CommunicatorError): CommunicatorError {
+  const message = `rank ${rank}: ${op} expects a communicator that works, this one has failed: ${failure.message}`;
+  const { suspects } = failure;
+  return new CommunicatorError('ERR_COMM_ABORTED', message, { rank, op, suspects, cause: failure });
+}

@@ -1,0 +1,106 @@
+// What every rank says of a collective before it begins, and what it means that they differ.
+import { elementNames, type Element } from './data.ts';
+import { kHandshake } from './transport.ts';
+
+/** The collectives; the order is part of the handshake. */
+export const operations = ['barrier', 'allReduce', 'reduceScatter', 'allGather', 'broadcast', 'close'] as const;
+export type Operation = (typeof operations)[number];
+
+/** What a rank asks for. */
+export interface Request {
+  readonly op: Operation;
+  /** From 1. */
+  readonly sequence: number;
+  readonly element: Element;
+  /** Elements of what is moved: of the whole, where there are shards. */
+  readonly length: number;
+  readonly root: number;
+  /** Summands of all ranks; 0 where nothing is added. */
+  readonly leaves: number;
+  readonly layout: bigint;
+  /** Whether the rank cannot take part. */
+  readonly failed: boolean;
+}
+
+const kVersion = 0x4b4f4301; // of the handshake and of the order of messages that follows it
+
+/** As bytes; little-endian, so that ranks may be different machines. */
+export function encode(request: Request): Uint8Array {
+  const bytes = new Uint8Array(kHandshake);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, kVersion, true);
+  view.setUint8(4, operations.indexOf(request.op));
+  view.setUint8(5, elementNames.indexOf(request.element));
+  view.setUint8(6, request.failed ? 1 : 0);
+  view.setFloat64(8, request.sequence, true);
+  view.setFloat64(16, request.length, true);
+  view.setUint32(24, request.root, true);
+  view.setUint32(28, request.leaves, true);
+  view.setBigUint64(32, request.layout, true);
+  return bytes;
+}
+
+/** Undefined for bytes of another version. */
+function decode(bytes: Uint8Array): Request | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, kHandshake);
+  const [op, element] = [operations[view.getUint8(4)], elementNames[view.getUint8(5)]];
+  if (view.getUint32(0, true) !== kVersion || op === undefined || element === undefined) return undefined;
+  return {
+    op,
+    element,
+    failed: view.getUint8(6) === 1,
+    sequence: view.getFloat64(8, true),
+    length: view.getFloat64(16, true),
+    root: view.getUint32(24, true),
+    leaves: view.getUint32(28, true),
+    layout: view.getBigUint64(32, true),
+  };
+}
+
+/** Who differs, and in which words. */
+export interface Mismatch {
+  readonly suspects: readonly number[];
+  readonly message: string;
+}
+
+/** Undefined if all ranks ask for the same. The same on all ranks, since all see the same bytes. */
+export function mismatchOf(all: Uint8Array, size: number): Mismatch | undefined {
+  const words = Array.from({ length: size }, (_, rank) => all.subarray(rank * kHandshake, (rank + 1) * kHandshake));
+  const [first = new Uint8Array(0)] = words;
+  const same = words.every((bytes) => Buffer.compare(bytes, first) === 0);
+  if (same && decode(first)?.failed === false) return undefined;
+  const requests = words.map(decode);
+  const ranks = new Map<string, number[]>();
+  requests.forEach((request, rank) => {
+    const said = spell(request, requests);
+    ranks.set(said, [...(ranks.get(said) ?? []), rank]);
+  });
+  // those who have failed differ, however many they are; else the fewest do
+  const groups = [...ranks].sort(
+    ([a, x], [b, y]) => Number(a === kFailed) - Number(b === kFailed) || y.length - x.length,
+  );
+  const suspects = groups.slice(groups[0]?.[0] === kFailed ? 0 : 1).flatMap(([, list]) => list);
+  const message = groups
+    .map(([said, list]) => `rank${list.length > 1 ? 's' : ''} ${list.join(', ')}: ${said}`)
+    .join('; ');
+  return { suspects: suspects.sort((a, b) => a - b), message };
+}
+
+const kFailed = 'failed before it';
+
+/** A request in words, with what not all of them have in common. */
+function spell(request: Request | undefined, all: readonly (Request | undefined)[]): string {
+  if (request === undefined) return 'speaks another version of this package';
+  if (request.failed) return kFailed;
+  const rest = all.filter((one) => one !== undefined && !one.failed) as Request[];
+  const differ = (key: keyof Request) => rest.some((one) => one[key] !== request[key]);
+  const { op, length, element, root, leaves, layout, sequence } = request;
+  const what = op === 'barrier' || op === 'close' ? op : `${op} of ${length} ${element}`;
+  const further = [
+    differ('root') && op === 'broadcast' && ` from rank ${root}`,
+    differ('leaves') && leaves > 0 && ` with ${leaves} summands`,
+    differ('layout') && ` with layout ${layout.toString(16).padStart(16, '0')}`,
+    differ('sequence') && ` as number ${sequence}`,
+  ];
+  return what + further.filter((part) => part !== false).join('');
+}

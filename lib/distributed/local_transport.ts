@@ -1,0 +1,156 @@
+// Threads of one process. Every rank has two windows of shared memory: it writes what the others are to see into one of them, and they
+// read it when they know that it has arrived. The calls take turns with the windows: when all have arrived in a call, all have read what
+// there was in the one before.
+import { stateError } from '../errors.ts';
+import { Rendezvous, rendezvousBytes } from './rendezvous.ts';
+import { kHandshake, type Bytes, type Exchange, type Transport } from './transport.ts';
+
+/** What the threads of a group share; `postMessage` and `workerData` pass it on. */
+export interface LocalHandle {
+  readonly size: number;
+  /** Bytes of a window. */
+  readonly window: number;
+  readonly rendezvous: SharedArrayBuffer;
+  readonly windows: SharedArrayBuffer;
+}
+
+export function newHandle(size: number, window: number): LocalHandle {
+  const rendezvous = new SharedArrayBuffer(rendezvousBytes(size));
+  return { size, window, rendezvous, windows: new SharedArrayBuffer(2 * size * window) };
+}
+
+export class LocalTransport implements Transport {
+  readonly rank: number;
+  readonly size: number;
+  readonly kind = 'local';
+  readonly copies = true;
+  readonly endsJob = false;
+  readonly #rendezvous: Rendezvous;
+  readonly #handle: LocalHandle;
+  #turn = 0;
+  #arrivals = 0;
+  #last: Promise<unknown> = Promise.resolve();
+  readonly #onExit = () => this.#rendezvous.break('ERR_COMM_PEER_LOST', this.rank, `rank ${this.rank} has exited`);
+
+  constructor(handle: LocalHandle, rendezvous: Rendezvous, rank: number) {
+    this.#handle = handle;
+    this.#rendezvous = rendezvous;
+    this.rank = rank;
+    this.size = handle.size;
+    process.once('exit', this.#onExit); // of this thread
+  }
+
+  exchange(send: Uint8Array): Exchange {
+    const all = new Uint8Array(this.size * kHandshake);
+    const bytes = send.slice(0, kHandshake);
+    let arrivals: number | undefined;
+    const done = this.#next(async () => {
+      const turn = this.#takeTurn();
+      this.#window(turn, this.rank).set(bytes);
+      arrivals = this.#arrivals + 1;
+      await this.#meet();
+      this.#forRanks((rank) => all.set(this.#window(turn, rank).subarray(0, kHandshake), rank * kHandshake));
+      return all;
+    });
+    const hasArrived = (rank: number) => arrivals !== undefined && this.#rendezvous.hasArrived(rank, arrivals);
+    return { done, arrived: () => Array.from({ length: this.size }, (_, rank) => hasArrived(rank)) };
+  }
+
+  async allToAll(send: Bytes, receive: Bytes, partBytes: number): Promise<void> {
+    const most = Math.floor(this.#handle.window / this.size);
+    await this.#inPieces(partBytes, most, async (turn, at, count) => {
+      const own = this.#window(turn, this.rank);
+      this.#forRanks((to) => write(own, to * count, part(send, to * partBytes + at, count)));
+      await this.#meet();
+      const mine = (from: number) => this.#window(turn, from).subarray(this.rank * count, (this.rank + 1) * count);
+      this.#forRanks((from) => write(receive, from * partBytes + at, mine(from)));
+    });
+  }
+
+  async allGather(send: Bytes, receive: Bytes): Promise<void> {
+    const { byteLength } = send;
+    await this.#inPieces(byteLength, this.#handle.window, async (turn, at, count) => {
+      write(this.#window(turn, this.rank), 0, part(send, at, count));
+      await this.#meet();
+      this.#forRanks((from) => write(receive, from * byteLength + at, this.#window(turn, from).subarray(0, count)));
+    });
+  }
+
+  async broadcast(bytes: Bytes, root: number): Promise<void> {
+    await this.#inPieces(bytes.byteLength, this.#handle.window, async (turn, at, count) => {
+      if (this.rank === root) write(this.#window(turn, root), 0, part(bytes, at, count));
+      await this.#meet();
+      if (this.rank !== root) write(bytes, at, this.#window(turn, root).subarray(0, count));
+    });
+  }
+
+  async sum(data: Uint8Array, partBytes: number, add: (parts: readonly Uint8Array[]) => Promise<void>): Promise<void> {
+    await this.#inPieces(partBytes, Math.floor(this.#handle.window / this.size / 64) * 64, async (turn, at, count) => {
+      const own = this.#window(turn, this.rank);
+      this.#forRanks((to) => write(own, to * count, part(data, to * partBytes + at, count)));
+      await this.#meet();
+      const mine = (from: number) => this.#window(turn, from).subarray(this.rank * count, (this.rank + 1) * count);
+      await add(Array.from({ length: this.size }, (_, from) => mine(from)));
+      await this.#meet(); // the sums lie in the parts of the first window
+      const sums = this.#window(turn, 0);
+      this.#forRanks((of) => write(data, of * partBytes + at, sums.subarray(of * count, (of + 1) * count)));
+    });
+  }
+
+  abort(_exitCode: number, reason: string): void {
+    this.#rendezvous.break('ERR_COMM_ABORTED', this.rank, reason);
+  }
+
+  close(): Promise<void> {
+    process.off('exit', this.#onExit);
+    this.#rendezvous.leave(this.rank);
+    return Promise.resolve();
+  }
+
+  /** The same number of pieces on all ranks; of no bytes there is none. */
+  #inPieces(
+    bytes: number,
+    most: number,
+    move: (turn: number, at: number, count: number) => Promise<void>,
+  ): Promise<void> {
+    return this.#next(async () => {
+      for (let at = 0; at < bytes; at += most) await move(this.#takeTurn(), at, Math.min(most, bytes - at));
+    });
+  }
+
+  // For what all meet in, and nothing else.
+  #takeTurn(): number {
+    return this.#turn++ % 2;
+  }
+
+  /** Starts a call when the one before has ended. */
+  #next<T>(call: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(call);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #meet(): Promise<void> {
+    this.#rendezvous.check();
+    this.#rendezvous.arrive(this.rank);
+    await this.#rendezvous.all(++this.#arrivals);
+  }
+
+  #forRanks(visit: (rank: number) => void): void {
+    for (let rank = 0; rank < this.size; rank++) visit(rank);
+  }
+
+  #window(turn: number, rank: number): Uint8Array {
+    const { windows, window, size } = this.#handle;
+    return new Uint8Array(windows, (turn * size + rank) * window, window);
+  }
+}
+
+/** Of memory that is still there: a part that is shorter would leave something else in its place. */
+function part(bytes: Bytes, begin: number, length: number): Uint8Array {
+  const found = (bytes as Uint8Array).subarray(begin, begin + length);
+  if (found.length === length) return found;
+  throw stateError('ERR_OPT_DETACHED', 'the ArrayBuffer of a collective has been detached before its end');
+}
+
+const write = (to: Bytes, begin: number, from: Uint8Array): void => part(to, begin, from.length).set(from);

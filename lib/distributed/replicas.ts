@@ -1,0 +1,389 @@
+// Steps of an optimizer on the gradients of all processes: summed bucket by bucket, in the order of one binary tree over the backward
+// passes of all of them. Over 200 lines: one class, whose steps share what is under way.
+import type { Allocated, FloatArray } from '../arrays.ts';
+import type { Distribution, Part, Shards } from '../distribution.ts';
+import { stateError } from '../errors.ts';
+import type { Gradient } from '../gradients.ts';
+import type { GradientAndVariable } from '../pairs.ts';
+import type { Given } from '../parts.ts';
+import type { Runner } from '../runner.ts';
+import { Variable } from '../variable.ts';
+import type { Communicator } from './communicator.ts';
+import { CommunicatorError } from './errors.ts';
+import { denseGradients } from './dense.ts';
+import { digestOf, hashOf } from './fingerprint.ts';
+import { Layout, type Pack } from './layout.ts';
+import { Divider } from './mean.ts';
+import { pack, unpack, type Bucket } from './packing.ts';
+import { partsOf } from './parts.ts';
+import { saveParts, saveWhole } from './save.ts';
+import { Adder } from './sums.ts';
+import { areSiblings, leavesOf, type Node } from './tree.ts';
+
+/** What `distribute` was asked for. */
+export interface Settings {
+  readonly reduction: 'sum' | 'mean';
+  readonly shard_state: boolean;
+  readonly micro_batches: number | null;
+  readonly bucket_bytes: number;
+}
+
+/** Gradients that have been taken. */
+interface Taken {
+  readonly given: Given;
+  /** Which variables have a gradient. */
+  readonly present: readonly boolean[];
+  readonly pack: Pack;
+}
+
+/** The sum of the backward passes [begin, end). */
+interface Subtree extends Node {
+  readonly pack: Pack;
+}
+
+export class Replicas implements Distribution {
+  readonly shards: Shards | undefined;
+  readonly #who: string;
+  readonly #runner: Runner;
+  readonly #communicator: Communicator;
+  readonly #settings: Settings;
+  readonly #fingerprint: () => string;
+  readonly #rates: () => string;
+  readonly #divider: Divider | undefined;
+  readonly #adder = new Adder();
+  #layout: Layout | undefined;
+  #text = ''; // of the layout
+  #agreed: boolean; // the variables are those of rank 0
+  #subtrees: Subtree[] = []; // of the backward passes of this process since the last step
+  #passes = 0;
+  #steps = 0;
+  #present = '';
+  #summed = false; // apply gets gradients that have been summed
+  #broken: unknown;
+
+  /** `texts`: what has to be the same on all ranks, once and at every step; `agreed`: the variables have been broadcast. */
+  constructor(
+    who: string,
+    runner: Runner,
+    communicator: Communicator,
+    settings: Settings,
+    texts: { readonly fingerprint: () => string; readonly rates: () => string },
+    agreed: boolean,
+  ) {
+    this.#who = who;
+    this.#runner = runner;
+    this.#communicator = communicator;
+    this.#settings = settings;
+    this.#fingerprint = texts.fingerprint;
+    this.#rates = texts.rates;
+    this.#agreed = agreed;
+    if (settings.reduction === 'mean') this.#divider = new Divider(this.#leaves);
+    if (settings.shard_state) this.shards = shardsOf(communicator);
+  }
+
+  /** Backward passes of all processes in a step. */
+  get #leaves(): number {
+    return this.#settings.micro_batches ?? this.#communicator.size;
+  }
+
+  take(given: () => Given): () => Promise<number> {
+    try {
+      const own = given();
+      this.#checkWhole();
+      const taken = this.#runner.alone(() => this.#take(own));
+      return this.#summed ? () => this.#stepOnSums(taken) : () => this.#step(taken);
+    } catch (error) {
+      return () => this.#fail(error);
+    }
+  }
+
+  /** This rank cannot go on: the others are told when they come. */
+  async #fail(error: unknown): Promise<never> {
+    this.#drop();
+    this.#steps++;
+    await this.#communicator.fail(error).catch(() => {});
+    throw error;
+  }
+
+  #checkWhole(): void {
+    if (this.#broken === undefined) return;
+    const error = stateError(
+      'ERR_OPT_POISONED',
+      `${this.#who}: a step was broken off when some processes had done it: go on from the last checkpoint, with a new optimizer`,
+    );
+    throw Object.assign(error, { cause: this.#broken });
+  }
+
+  #take(given: Given): Taken {
+    const layout = this.#layoutNow();
+    const arrays = denseGradients(this.#who, layout.roster, given);
+    const taken = layout.take();
+    layout.packings.forEach((packing, p) => pack(packing, arrays, (taken[p] as Allocated).array));
+    return { given, present: arrays.map((array) => array !== null), pack: taken };
+  }
+
+  #layoutNow(): Layout {
+    const { state } = this.#runner;
+    if (this.#layout !== undefined && this.#layout.roster === state) return this.#layout;
+    this.#layout?.release();
+    const { rank, size } = this.#communicator;
+    this.#layout = new Layout(this.#runner, rank, size, this.#settings.bucket_bytes);
+    this.#text = this.#fingerprint();
+    return this.#layout;
+  }
+
+  /** What all ranks have to agree about in a collective of this step. */
+  #hash(present: readonly boolean[]): { readonly layout: bigint } {
+    const { applied } = this.#runner;
+    return { layout: hashOf(this.#text, this.#rates(), `${this.#steps} ${applied}`, present.map(Number).join('')) };
+  }
+
+  async #step(taken: Taken): Promise<number> {
+    const count = this.#leaves / this.#communicator.size;
+    try {
+      await this.#add(taken);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    if (++this.#passes % count > 0) return this.#runner.applied;
+    const layout = this.#layoutNow();
+    const [first, ...further] = this.#subtrees.splice(0).map(({ pack }) => pack) as [Pack, ...Pack[]];
+    try {
+      await this.#agree();
+      const hash = this.#hash(taken.present);
+      await this.#reduce(first, further, hash, this.shards === undefined);
+      return await this.#stepOn(layout, first, taken);
+    } finally {
+      this.#steps++;
+      for (const pack of [first, ...further]) layout.give(pack);
+    }
+  }
+
+  /** Adds up all whole subtrees of the backward passes so far. */
+  async #add({ pack, present }: Taken): Promise<void> {
+    const layout = this.#layoutNow();
+    const { rank, size } = this.#communicator;
+    const leaves = this.#leaves;
+    const begin = leavesOf(leaves, rank, size).begin + (this.#passes % (leaves / size));
+    if (this.#subtrees.length === 0) this.#present = present.join();
+    this.#subtrees.push({ begin, end: begin + 1, pack });
+    if (present.join() !== this.#present)
+      throw stateError(
+        'ERR_OPT_NO_GRADIENT',
+        `${this.#who} expects gradients for the same variables in all micro-batches of a step`,
+      );
+    for (let [left, right] = this.#subtrees.slice(-2); left && right; [left, right] = this.#subtrees.slice(-2)) {
+      if (!areSiblings(left, right, leaves)) break;
+      await this.#addPacks(layout, left.pack, right.pack);
+      layout.give(right.pack);
+      this.#subtrees.splice(-2, 2, { ...left, end: right.end });
+    }
+  }
+
+  async #addPacks({ packings }: Layout, to: Pack, from: Pack): Promise<void> {
+    for (const [p, { dtype, length }] of packings.entries()) {
+      const [sum, summand] = [to[p] as Allocated, from[p] as Allocated];
+      await this.#adder.add(dtype, length, [sum.array, summand.array], [[0, 1]], [sum.memory, summand.memory]);
+    }
+  }
+
+  /** Gives back what was under way. */
+  #drop(): void {
+    for (const { pack } of this.#subtrees.splice(0)) this.#layout?.give(pack);
+    this.#passes = 0;
+  }
+
+  /** Sums all buckets: this process's parts into `own`, and everything into `first` if all is asked for. */
+  async #reduce(first: Pack, further: readonly Pack[], hash: { layout: bigint }, all: boolean): Promise<void> {
+    const layout = this.#layoutNow();
+    for (const [p, { buckets }] of layout.packings.entries())
+      for (const bucket of buckets) {
+        const inBucket = (pack: Pack) => (pack[p] as Allocated).array.subarray(bucket.begin, bucket.end);
+        const full = inBucket(first);
+        const shard = this.#partOf(layout, p, bucket);
+        const options = { ...hash, leaves: this.#leaves, further: further.map(inBucket) };
+        await this.#communicator.reduceScatter(full, shard, options);
+        const mean = this.#meanOf(layout, p, shard, full);
+        if (all) await this.#communicator.allGather(mean, full, hash);
+      }
+  }
+
+  #partOf({ own }: Layout, p: number, { begin, end }: Bucket): FloatArray {
+    const { size } = this.#communicator;
+    return (own[p] as Allocated).array.subarray(begin / size, end / size);
+  }
+
+  /** Divides the own part of a bucket, where a mean is asked for: its gradients have been sent, so that there is room. */
+  #meanOf({ packings }: Layout, p: number, shard: FloatArray, full: FloatArray): FloatArray {
+    const { rank } = this.#communicator;
+    if (this.#divider === undefined) return shard;
+    const room = full.subarray(rank * shard.length, (rank + 1) * shard.length);
+    this.#divider.divide(packings[p]?.dtype ?? 'float32', room, shard);
+    shard.set(room);
+    return shard;
+  }
+
+  async #stepOn(layout: Layout, pack: Pack, { given, present }: Taken): Promise<number> {
+    const views = layout.views(pack);
+    const indices = layout.roster.indicesOf(given.variables);
+    const gradients = indices.map((i) => (present[i] ? (views[i] as Gradient) : null));
+    try {
+      return await this.#runner.stepAsync({ gradients, variables: given.variables });
+    } catch (error) {
+      if (error instanceof CommunicatorError) throw error; // everybody has it
+      this.#communicator.fail(error).catch(() => {}); // the others hear of it at their next collective
+      if (this.shards !== undefined) this.#broken ??= error;
+      throw error;
+    }
+  }
+
+  /** A step on gradients that are sums already, the same everywhere. */
+  async #stepOnSums(taken: Taken): Promise<number> {
+    const layout = this.#layoutNow();
+    try {
+      await this.#agree();
+      if (this.shards !== undefined) this.#copyOwn(layout, taken.pack);
+      return await this.#stepOn(layout, taken.pack, taken);
+    } finally {
+      this.#steps++;
+      layout.give(taken.pack);
+    }
+  }
+
+  /** The parts of this process, out of buckets that have been summed. */
+  #copyOwn(layout: Layout, pack: Pack): void {
+    layout.packings.forEach(({ buckets }, p) => {
+      for (const bucket of buckets) {
+        const shard = this.#partOf(layout, p, bucket);
+        const from = bucket.begin + this.#communicator.rank * shard.length;
+        shard.set((pack[p] as Allocated).array.subarray(from, from + shard.length));
+      }
+    });
+  }
+
+  async aggregate(given: Given): Promise<readonly GradientAndVariable[]> {
+    if (this.#settings.micro_batches !== null)
+      throw stateError(
+        'ERR_OPT_DISTRIBUTED',
+        `${this.#who}.aggregate_gradients expects distribute without micro_batches: apply_async sums those`,
+      );
+    const { gradients = [], variables = [] } = given;
+    let taken: Taken;
+    try {
+      this.#checkWhole();
+      taken = this.#runner.alone(() => this.#take(given));
+    } catch (error) {
+      return this.#fail(error);
+    }
+    const layout = this.#layoutNow();
+    await this.#agree();
+    await this.#reduce(taken.pack, [], this.#hash(taken.present), true);
+    const indices = layout.roster.indicesOf(variables);
+    const sums = layout.roster.variables.map((variable, i) => (taken.present[i] ? newLike(variable) : null));
+    layout.packings.forEach(({ buckets }, p) => {
+      for (const bucket of buckets) unpack(bucket, (taken.pack[p] as Allocated).array, sums);
+    });
+    layout.give(taken.pack);
+    return gradients.map((_, i) => [sums[indices[i] as number] ?? null, variables[i]] as GradientAndVariable);
+  }
+
+  /** Whether the variables are those of rank 0; the first time, all ranks find out. */
+  async #agree(): Promise<void> {
+    if (this.#agreed) return;
+    const { size } = this.#communicator;
+    const own = digestOf(this.#layoutNow().roster.variables);
+    const all = new Uint8Array(size * own.length);
+    await this.#communicator.allGather(own, all, { layout: hashOf(this.#text) });
+    const digests = Array.from({ length: size }, (_, i) => all.subarray(i * own.length, (i + 1) * own.length).join());
+    const other = digests.findIndex((digest) => digest !== digests[0]);
+    if (other > 0)
+      throw stateError(
+        'ERR_OPT_DISTRIBUTED',
+        `${this.#who} expects the same variables on all ranks, those of rank ${other} are not those of rank 0: call build, and then await distribute, which brings them there`,
+      );
+    this.#agreed = true;
+  }
+
+  async gather(): Promise<void> {
+    if (this.shards === undefined) return;
+    const layout = this.#layoutNow();
+    const { variables } = layout.roster;
+    for (const variable of variables) Variable.use(variable, 1);
+    try {
+      await this.#gatherInto(
+        layout,
+        variables.map(({ value }) => value),
+      );
+    } catch (error) {
+      this.#broken = error;
+      throw error;
+    } finally {
+      for (const variable of variables) Variable.use(variable, -1);
+    }
+  }
+
+  async #gatherInto(layout: Layout, values: readonly FloatArray[]): Promise<void> {
+    const { rank } = this.#communicator;
+    const pack = layout.take();
+    const hash = { layout: hashOf(this.#text, `${this.#steps} parts`) };
+    for (const [p, { places, buckets }] of layout.packings.entries()) {
+      const { array } = layout.own[p] as Allocated;
+      for (const { variable, first, length, at } of places[rank]?.values() ?? [])
+        array.set((values[variable] as FloatArray).subarray(first, first + length), at);
+      const full = (pack[p] as Allocated).array;
+      for (const bucket of buckets) {
+        const shard = this.#partOf(layout, p, bucket);
+        await this.#communicator.allGather(shard, full.subarray(bucket.begin, bucket.end), hash);
+        unpack(bucket, full, values, rank);
+      }
+    }
+    layout.give(pack);
+  }
+
+  save(path: string, write: (path: string) => Promise<string>): Promise<void> {
+    const layout = { layout: hashOf(this.#fingerprint(), `${this.#runner.applied}`) };
+    const step = this.#runner.applied;
+    if (this.shards === undefined) return saveWhole(this.#communicator, path, write, layout);
+    this.#checkWhole();
+    return saveParts(this.#communicator, path, write, { ...layout, step });
+  }
+
+  checkAtOnce(method: string): void {
+    const isAlone = this.#communicator.size === 1 && this.#settings.micro_batches === null;
+    if (this.shards === undefined && (this.#summed || isAlone)) return;
+    throw stateError(
+      'ERR_OPT_DISTRIBUTED',
+      `${this.#who}.${method} expects steps that are not shared with other processes: await apply_async or apply_gradients_async, which wait for them`,
+    );
+  }
+
+  summed<R>(apply: () => R): R {
+    const before = this.#summed;
+    this.#summed = true;
+    try {
+      return apply();
+    } finally {
+      this.#summed = before;
+    }
+  }
+
+  release(): void {
+    this.#drop();
+    this.#layout?.release();
+    this.#layout = undefined;
+    this.#adder.release();
+    this.#divider?.release();
+  }
+}
+
+const newLike = (variable: Variable): FloatArray => variable.value.slice();
+
+function shardsOf(communicator: Communicator): Shards {
+  const { rank, size } = communicator;
+  const deal = (lengths: readonly number[], whole: readonly boolean[]): readonly (readonly Part[])[] =>
+    partsOf(
+      lengths.map((length, i) => ({ length, whole: whole[i] === true })),
+      size,
+    );
+  return { rank, partsOf: deal, sum: (numbers) => communicator.allReduce(numbers) };
+}

@@ -1,0 +1,53 @@
+// What stands between an optimizer and the other processes that train with it (lib/distributed). In one process there is none of it.
+import type { Optimizer } from './optimizer.ts';
+import type { GradientAndVariable } from './pairs.ts';
+import type { Given } from './parts.ts';
+
+/** Names the method of a communicator that shares the steps of an optimizer: in one process nothing of that is loaded. */
+export const shares = Symbol.for('keras-optimizers.shares');
+
+/** What has it. */
+export interface Sharing {
+  [shares](who: string, optimizer: Optimizer, options: unknown): Promise<void>;
+}
+
+/** Elements of a variable that one process steps: [first, first + length). */
+export interface Part {
+  readonly first: number;
+  readonly length: number;
+}
+
+/** The gradients of a step, summed over processes. */
+export interface Distribution {
+  /** Where each process steps a part of every variable. */
+  readonly shards: Shards | undefined;
+  /**
+   * Takes the gradients that `given` gives now; returns what steps on their sum when it is its turn, and resolves to the calls of apply
+   * so far. Throws nothing: an error waits for its turn as well, since the other processes have to be told.
+   */
+  take(given: () => Given): () => Promise<number>;
+  /** The sums of gradients over processes, as pairs. */
+  aggregate(given: Given): Promise<readonly GradientAndVariable[]>;
+  /**
+   * Saves the optimizer at `path`, together with the other processes: `write` writes what this one has into a file, and gives its hash.
+   */
+  save(path: string, write: (path: string) => Promise<string>): Promise<void>;
+  /** All processes have stepped: brings the parts together. */
+  gather(): Promise<void>;
+  /** Throws for a method that steps, and cannot wait for other processes. */
+  checkAtOnce(method: string): void;
+  /** Runs `apply` on gradients that have been summed. */
+  summed<R>(apply: () => R): R;
+  /** Gives all memory back. */
+  release(): void;
+}
+
+/** Of a state of which each process keeps its part. */
+export interface Shards {
+  /** Of this process, among all. */
+  readonly rank: number;
+  /** The parts of variables of so many elements, by process and variable; those of which all is looked at are in one piece. */
+  partsOf(lengths: readonly number[], whole: readonly boolean[]): readonly (readonly Part[])[];
+  /** Adds numbers of all processes, in place. */
+  sum(numbers: Float64Array): Promise<void>;
+}
