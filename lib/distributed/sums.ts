@@ -27,17 +27,21 @@ export class Adder {
     held: readonly Memory[] = [],
   ): Promise<void> {
     if (length === 0 || additions.length === 0) return;
-    const plan = this.#planOf(dtype, length, additions);
-    const arrays = [...summands];
+    const onDevice = summands.some((summand) => !ArrayBuffer.isView(summand));
+    const plan = this.#planOf(dtype, length, additions, onDevice ? (summands as readonly Memory[]) : undefined);
+    if (onDevice) return void plan.run();
+    const arrays = summands as readonly FloatArray[];
     if (held.length === 0 || length * additions.length < kAsync) return void plan.run(arrays);
     await new Promise<void>((resolve, reject) => {
       plan.runAsync(arrays, held, (_, error) => (error === undefined ? resolve() : reject(error)));
     });
   }
 
-  #planOf(dtype: Dtype, length: number, additions: readonly Addition[]): Plan {
-    const key = `${dtype} ${length} ${additions.join(' ')}`;
-    const plan = this.#plans.get(key) ?? planOf(dtype, length, additions);
+  // A plan on a GPU is one over its memory; on the host it takes the arrays of every run.
+  #planOf(dtype: Dtype, length: number, additions: readonly Addition[], memories: readonly Memory[] | undefined): Plan {
+    const places = memories?.map(({ device, address }) => `${device}:${address}`) ?? [];
+    const key = [dtype, length, ...additions, ...places].join(' ');
+    const plan = this.#plans.get(key) ?? planOf(dtype, length, additions, memories);
     this.#plans.delete(key);
     this.#plans.set(key, plan); // the last one used is the last to go
     const [oldest] = this.#plans.keys();
@@ -55,17 +59,18 @@ export class Adder {
   }
 }
 
-// One pass an addition, over the same tensor as far as the plan knows: it does them all for a part that fits the cache.
-function planOf(dtype: Dtype, length: number, additions: readonly Addition[]): Plan {
+// One pass an addition, p - (-1) g, over the same tensor as far as the plan knows: it does them all for a part that fits the cache.
+function planOf(dtype: Dtype, length: number, additions: readonly Addition[], memories?: readonly Memory[]): Plan {
   const { controlSize } = addon;
   const memory = new addon.Memory(additions.length * controlSize * Float64Array.BYTES_PER_ELEMENT);
   const control = new Float64Array(memory.buffer());
-  const specs = additions.map((sources, i): PassSpec => {
-    const pass = new Pass('accumulate', dtype, []);
+  const specs = additions.map((places, i): PassSpec => {
+    const pass = new Pass('sgd', dtype, []);
     pass.attach(control.subarray(i * controlSize, (i + 1) * controlSize));
-    pass.set({ count: 1 });
+    pass.set({ learning_rate: -1 });
+    const sources = places.map((place) => memories?.[place] ?? place);
     const tensor = { variable: 0, length, decay: false, needs: null, sources };
-    return { rule: ruleNamed('accumulate').id, dtype: dtypes.indexOf(dtype), tensors: [tensor] };
+    return { rule: ruleNamed('sgd').id, dtype: dtypes.indexOf(dtype), tensors: [tensor] };
   });
   return newPlan(specs, 1, memory);
 }
