@@ -54,25 +54,28 @@ describe('engines that are not there', () => {
 });
 
 describe('the wall to engines', () => {
-  const { openNccl, collectives } = addon.distributed;
+  const { distributed } = addon;
   const done = () => undefined;
 
   it('refuses an id, a rank or a size that is none', async () => {
     for (const length of [0, 127, 129])
-      await refused(() => openNccl([nowhere], new Uint8Array(length), 0, 1, 0, done), 'ERR_OPT_LENGTH');
+      await refused(() => distributed.openNccl([nowhere], new Uint8Array(length), 0, 1, 0, done), 'ERR_OPT_LENGTH');
     for (const [rank, size] of [
       [1, 1],
       [-1, 1],
       [0, 0],
     ] as const)
-      await refused(() => openNccl([nowhere], new Uint8Array(128), rank, size, 0, done), 'ERR_OPT_CONFIG_RANGE');
+      await refused(
+        () => distributed.openNccl([nowhere], new Uint8Array(128), rank, size, 0, done),
+        'ERR_OPT_CONFIG_RANGE',
+      );
   });
   it('makes no connection but by opening one', () => {
-    const connection = openNccl([nowhere], new Uint8Array(128), 0, 1, 0, done);
+    const connection = distributed.openNccl([nowhere], new Uint8Array(128), 0, 1, 0, done);
     const Made = connection.constructor as new (...given: unknown[]) => unknown;
     for (const given of [[], [{}], [1]]) assert.throws(() => new Made(...given), TypeError);
   });
   it('names the collectives', () => {
-    assert.deepEqual(collectives, ['exchange', 'allToAll', 'allGather', 'broadcast']);
+    assert.deepEqual(distributed.collectives, ['exchange', 'allToAll', 'allGather', 'broadcast']);
   });
 });

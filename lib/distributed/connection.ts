@@ -2,13 +2,14 @@
 import { allocated, memoryOf } from '../arrays.ts';
 import { addon, type Connection, type EngineInfo, type Memory } from '../native.ts';
 import { CommunicatorError, type CommunicatorErrorCode } from './errors.ts';
-import { kHandshake, type Bytes, type DeviceBytes, type Exchange, type Kind, type Transport } from './transport.ts';
+import { kHandshake, type Bytes, type Exchange, type Kind, type Transport } from './transport.ts';
 
 type Finish = (result: number, error?: Error) => void;
 
 /** What native code says, as an error between ranks where its code is one of those. */
-export function errorOf(error: unknown, rank?: number): unknown {
-  const { code, message } = error as { readonly code?: string; readonly message: string };
+export function errorOf(given: unknown, rank?: number): Error {
+  const error = given as Error & { readonly code?: string };
+  const { code, message } = error;
   if (code === undefined || !code.startsWith('ERR_COMM_')) return error;
   return new CommunicatorError(code as CommunicatorErrorCode, message, {
     ...(rank === undefined ? {} : { rank }),
@@ -19,7 +20,7 @@ export function errorOf(error: unknown, rank?: number): unknown {
 /** Calls something that throws, or says at the end what has become of it. */
 const settled = (begin: (finish: Finish) => void, rank?: number) =>
   new Promise<void>((resolve, reject) => {
-    const fail = (error: unknown) => reject(errorOf(error, rank) as Error);
+    const fail = (error: unknown) => reject(errorOf(error, rank));
     try {
       begin((_, error) => (error === undefined ? resolve() : fail(error)));
     } catch (error) {
@@ -27,10 +28,20 @@ const settled = (begin: (finish: Finish) => void, rank?: number) =>
     }
   });
 
-/** A connection that has started. Throws what native code says. */
-export async function opened(open: (finish: Finish) => Connection): Promise<Connection> {
+/** A connection that has started. Throws what native code says, and ERR_COMM_TIMEOUT after so many milliseconds. */
+export async function opened(open: (finish: Finish) => Connection, timeout?: number): Promise<Connection> {
   let connection: Connection | undefined;
-  await settled((finish) => (connection = open(finish)));
+  const started = settled((finish) => (connection = open(finish)));
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    if (timeout === undefined) return;
+    const expected = `expects all ranks to start within ${timeout} ms: one has not, or cannot be reached`;
+    timer = setTimeout(() => {
+      connection?.leave();
+      reject(new CommunicatorError('ERR_COMM_TIMEOUT', `connect ${expected}`, { op: 'connect', waited: timeout }));
+    }, timeout);
+  });
+  await Promise.race([started, late]).finally(() => clearTimeout(timer));
   return connection as unknown as Connection;
 }
 
@@ -46,7 +57,7 @@ interface Place {
 const inPlace = (memory: Memory, offset: number): Place => ({ memory, offset, putBack: () => {} });
 
 function placeOf(bytes: Bytes): Place {
-  if (!ArrayBuffer.isView(bytes)) return inPlace((bytes as DeviceBytes).memory, (bytes as DeviceBytes).offset);
+  if (!ArrayBuffer.isView(bytes)) return inPlace(bytes.memory, bytes.offset);
   const known = memoryOf(bytes);
   if (known !== undefined) return inPlace(known, bytes.byteOffset);
   const { memory, array } = block(bytes.byteLength);
@@ -78,8 +89,8 @@ class Handshakes {
     return {
       send: inPlace(send.memory, 0),
       receive: inPlace(receive.memory, 0),
-      sent: bytes(send.array as unknown as Uint32Array),
-      came: bytes(receive.array as unknown as Uint32Array),
+      sent: bytes(send.array),
+      came: bytes(receive.array),
     };
   }
 

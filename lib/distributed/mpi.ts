@@ -6,6 +6,8 @@ import { ConnectionTransport, opened } from './connection.ts';
 export interface MpiOptions {
   /** Its name or path; default: `KERAS_OPTIMIZERS_MPI`, or the one of the launcher, then any. */
   readonly library?: string | undefined;
+  /** Milliseconds in which all ranks have to start; default: any time. */
+  readonly timeout?: number | undefined;
   /** Bytes of a message at most, up to 2^30; for tests. */
   readonly piece?: number | undefined;
   /** Ranks from which on allGather passes parts on in a ring; for tests. */
@@ -35,10 +37,11 @@ const kRing = 9;
  */
 export async function mpiTransport({
   library,
+  timeout,
   piece = kPiece,
   ring = kRing,
 }: MpiOptions = {}): Promise<ConnectionTransport> {
   const libraries = mpiLibraries(process.env, library);
-  const connection = await opened((done) => addon.distributed.openMpi(libraries, piece, ring, done));
+  const connection = await opened((done) => addon.distributed.openMpi(libraries, piece, ring, done), timeout);
   return new ConnectionTransport('mpi', connection, { endsJob: true });
 }

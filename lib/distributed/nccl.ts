@@ -16,6 +16,8 @@ export interface NcclOptions {
    * knows who has not come, and a rank that waits for one that has aborted learns it from its own time-out.
    */
   readonly side?: Transport | undefined;
+  /** Milliseconds in which all ranks have to start; default: any time. */
+  readonly timeout?: number | undefined;
   /** Its name or path; default: `KERAS_OPTIMIZERS_NCCL`, or libnccl.so.2. */
   readonly library?: string | undefined;
 }
@@ -42,8 +44,16 @@ export function newNcclId(library?: string): { readonly id: Uint8Array; readonly
  * @throws CommunicatorError `ERR_COMM_UNAVAILABLE`: there is no NCCL, or it does not start (it says why); or `ERR_CUDA_...` where there
  *   is no GPU
  */
-export async function ncclTransport({ rank, size, id, gpu, side, library }: NcclOptions): Promise<ConnectionTransport> {
+export async function ncclTransport({
+  rank,
+  size,
+  id,
+  gpu,
+  side,
+  timeout,
+  library,
+}: NcclOptions): Promise<ConnectionTransport> {
   const libraries = librariesOf(library);
-  const connection = await opened((done) => addon.distributed.openNccl(libraries, id, rank, size, gpu, done));
+  const connection = await opened((done) => addon.distributed.openNccl(libraries, id, rank, size, gpu, done), timeout);
   return new ConnectionTransport('nccl', connection, { device: gpu, side });
 }

@@ -73,6 +73,15 @@ async function refusals(): Promise<void> {
   delete process.env.FAKE_NCCL_FAIL;
 }
 
+async function lonely(): Promise<void> {
+  const { id } = newNcclId(library);
+  await assert.rejects(
+    ncclTransport({ rank: 0, size: 2, id, gpu: 0, library, timeout: 300 }),
+    refusal('ERR_COMM_TIMEOUT', /expects all ranks to start within 300 ms/),
+  );
+  console.log('ok   a rank that never comes is a time-out');
+}
+
 /** The real library knows its version and makes an id without a GPU, and says why it does not start. */
 async function real(of: string): Promise<void> {
   const { id, version } = newNcclId(of);
@@ -102,6 +111,7 @@ async function main(): Promise<void> {
   ]);
   await refusals();
   console.log('ok   refusals');
+  await lonely();
   for (const [name, size] of [
     ['carries', 1],
     ['carries', 2],
