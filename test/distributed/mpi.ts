@@ -1,18 +1,8 @@
 // Runs ranks.mjs under every launcher of MPI that is here, alone and with up to four ranks, to good and to bad ends.
 // Usage: npm run test:mpi, after a build. Fails if there is a launcher and a case does not end as it should; prints why where there is none.
-import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-interface Launcher {
-  readonly name: string;
-  readonly command: string;
-  readonly options: readonly string[];
-}
-
-const launchers: readonly Launcher[] = [
-  { name: 'Open MPI', command: 'mpirun.openmpi', options: ['--allow-run-as-root', '--oversubscribe'] },
-  { name: 'MPICH', command: 'mpirun.mpich', options: [] },
-];
+import { launchers, missing, runJob, type Launcher } from '../../bench/distributed/launchers.ts';
 
 interface Case {
   readonly name: string;
@@ -44,29 +34,10 @@ const cases: readonly Case[] = [
 const script = fileURLToPath(new URL('ranks.mjs', import.meta.url));
 const kLimit = 60_000;
 
-/** The exit code of a job, null if it had to be killed, and what it printed. */
-function run({ command, options }: Launcher, ranks: number, { name, options: of = {} }: Case) {
+function run(launcher: Launcher, ranks: number, { name, options = {} }: Case) {
   // A small heap for the young: it would grow in steps of megabytes, at any time.
-  const node = [process.execPath, '--expose-gc', '--max-semi-space-size=1', script, name, JSON.stringify(of)];
-  const job = spawn(command, [...options, '-n', String(ranks), ...node], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-  });
-  let printed = '';
-  for (const stream of [job.stdout, job.stderr]) stream.on('data', (text) => (printed += String(text)));
-  const timer = setTimeout(() => process.kill(-(job.pid ?? 0), 'SIGKILL'), kLimit);
-  return new Promise<{ readonly code: number | null; readonly printed: string }>((resolve) => {
-    job.on('close', (code) => (clearTimeout(timer), resolve({ code, printed })));
-  });
-}
-
-/** Why a launcher cannot be used here; undefined if it can. */
-function missing({ command, options }: Launcher): string | undefined {
-  const { error, status, stderr } = spawnSync(command, [...options, '-n', '1', 'true'], {
-    encoding: 'utf8',
-    timeout: 20_000,
-  });
-  return error?.message ?? (status === 0 ? undefined : stderr.trim());
+  const node = ['--expose-gc', '--max-semi-space-size=1', script, name, JSON.stringify(options)];
+  return runJob(launcher, ranks, node, kLimit);
 }
 
 let failed = 0;
