@@ -63,6 +63,12 @@ export function whole(least: number, most: number, who: string, text: string): n
   throw wrong(who, `a whole number from ${least} to ${most}`, text);
 }
 
+export function divisor(of: number, who: string, text: string): number {
+  const value = whole(1, of, who, text);
+  if (of % value === 0) return value;
+  throw wrong(who, `a divisor of ${of}`, text);
+}
+
 /** A file name for a chart, or what else `ending` says. */
 export function writable(who: string, path: string, ending = '.svg'): string {
   if (!path.endsWith(ending)) throw wrong(who, `a file name that ends in ${ending}`, path);
