@@ -33,14 +33,14 @@ export function anyLauncher(): Launcher | undefined {
   return [...launchers, plain].find((launcher) => missing(launcher) === undefined);
 }
 
-/** How a job ended: null for a code where it had to be killed. */
+/** How a job ended: its code is null where that was a signal. */
 export interface Ended {
   readonly code: number | null;
   readonly printed: string;
 }
 
 /**
- * Runs a program of Node under a launcher, as a group of processes of its own.
+ * Runs a program of Node under a launcher, as a group of processes of its own; without one, and as itself, for 0 ranks.
  *
  * @param limit milliseconds, after which all of it is killed
  * @param see gets the text so far whenever there is more, and the process of the launcher
@@ -52,7 +52,8 @@ export function runJob(
   limit: number,
   see: (printed: string, launcher: number) => void = () => {},
 ): Promise<Ended> {
-  const job = spawn(command, [...options, '-n', String(ranks), process.execPath, ...program], {
+  const started = ranks === 0 ? [] : ['-n', String(ranks)];
+  const job = spawn(command, [...options, ...started, process.execPath, ...program], {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
