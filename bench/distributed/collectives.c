@@ -1,6 +1,7 @@
-// What MPI takes for the calls of the transport in C, and for its own collectives of the same bytes: the yardstick of
-// bench/distributed/transport.mjs. Prints a line for each collective and size: name, bytes, median and minimum in microseconds.
-// Build and run: mpicc -O2 collectives.c -o collectives && mpirun -n 2 ./collectives
+// What MPI takes for the calls of the transport in C, for the communicator's sum made of them, and for its own collectives of the same
+// bytes: the yardstick of bench/distributed/transport.mjs and rank.mjs. Prints a line for each collective and size: name, bytes, median
+// and minimum in microseconds.
+// Build and run: mpicc -O3 collectives.c -o collectives && mpirun -n 2 ./collectives [NAME,NAME... BYTES...]
 #include <mpi.h>
 #include <sched.h>
 #include <stdio.h>
@@ -42,6 +43,33 @@ static void broadcast(size_t bytes) {
   MPI_Ibcast(to, (int)bytes, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
   wait_all(1, &request);
 }
+// Sums in a fixed order, pairwise by rank, of `bytes` bytes from every rank, side by side; the sum ends up in the place of the first.
+static void fold(size_t bytes) {
+  const size_t count = bytes / sizeof(float);
+  for (int width = 1; width < size; width *= 2)
+    for (int left = 0; left + width < size; left += 2 * width) {
+      float* sum = (float*)to + left * count;
+      const float* summand = (float*)to + (left + width) * count;
+      for (size_t i = 0; i < count; ++i) sum[i] += summand[i];
+    }
+}
+enum { kSmall = 8 << 10 }; // as in lib/distributed/collectives.ts
+static void all_reduce(size_t bytes) {
+  const int whole = bytes <= kSmall;
+  const size_t part = whole ? bytes : bytes / size;
+  exchange(bytes);
+  pairs(part, !whole);
+  fold(part);
+  if (whole) {
+    memcpy(from, to, bytes);
+    return;
+  }
+  memcpy(from, to, part);
+  pairs(part, 0);
+}
+static void mpi_all_reduce(size_t bytes) {
+  MPI_Allreduce(from, to, (int)(bytes / sizeof(float)), MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+}
 static void mpi_all_to_all(size_t bytes) {
   MPI_Alltoall(from, (int)(bytes / size), MPI_BYTE, to, (int)(bytes / size), MPI_BYTE, MPI_COMM_WORLD);
 }
@@ -56,8 +84,10 @@ static const struct {
 } kCollectives[] = {
     {"exchange", exchange},        {"allToAll", all_to_all},           {"allGather", all_gather},
     {"broadcast", broadcast},      {"MPI_Alltoall", mpi_all_to_all},   {"MPI_Allgather", mpi_all_gather},
-    {"MPI_Bcast", mpi_broadcast},
+    {"MPI_Bcast", mpi_broadcast},  {"allReduce", all_reduce},          {"MPI_Allreduce", mpi_all_reduce},
 };
+
+enum { kCount = sizeof kCollectives / sizeof *kCollectives };
 
 static int ascending(const void* a, const void* b) {
   const double difference = *(const double*)a - *(const double*)b;
@@ -83,9 +113,16 @@ int main(int count, char** arguments) {
   if (size > kMaxRanks) MPI_Abort(MPI_COMM_WORLD, 1);
   from = calloc(1, kLargest);
   to = calloc(1, kLargest);
-  memset(from, 1, kLargest);
+  memset(from, 0, kLargest); // no sum of it overflows or is denormal
+  if (count > 2) {
+    for (int i = 2; i < count; ++i)
+      for (int which = 0; which < kCount; ++which)
+        if (strstr(arguments[1], kCollectives[which].name)) measure(which, strtoul(arguments[i], NULL, 10));
+    MPI_Finalize();
+    return 0;
+  }
   for (size_t bytes = 64; bytes <= kLargest; bytes *= bytes < 65536 ? 32 : 16)
-    for (int which = 0; which < (int)(sizeof kCollectives / sizeof *kCollectives); ++which)
+    for (int which = 0; which < kCount; ++which)
       if (which > 0 || bytes == 64) measure(which, bytes);
   MPI_Finalize();
   return 0;
