@@ -72,6 +72,7 @@ describe('the documentation', () => {
 /** Why no stage of .ci/run runs a script that pages name. */
 const unrun: Readonly<Record<string, string>> = {
   'bench:bfloat16': 'trains for an hour',
+  'bench:distributed': 'takes minutes, beside Python',
   'bench:mnist': 'trains for minutes, beside Python',
   'bench:muon': 'takes minutes, beside Python',
   'bench:report':
