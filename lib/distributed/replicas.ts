@@ -1,7 +1,7 @@
 // Steps of an optimizer on the gradients of all processes: summed bucket by bucket, in the order of one binary tree over the backward
 // passes of all of them. Over 200 lines: one class, whose steps share what is under way.
 import type { Allocated, FloatArray } from '../arrays.ts';
-import type { Distribution, Part, Shards } from '../distribution.ts';
+import type { Distribution, Part, Shards, Write } from '../distribution.ts';
 import { stateError } from '../errors.ts';
 import type { Gradient } from '../gradients.ts';
 import type { GradientAndVariable } from '../pairs.ts';
@@ -340,7 +340,7 @@ export class Replicas implements Distribution {
     layout.give(pack);
   }
 
-  save(path: string, write: (path: string) => Promise<string>): Promise<void> {
+  save(path: string, write: Write): Promise<void> {
     const layout = { layout: hashOf(this.#fingerprint(), `${this.#runner.applied}`) };
     const step = this.#runner.applied;
     if (this.shards === undefined) return saveWhole(this.#communicator, path, write, layout);
