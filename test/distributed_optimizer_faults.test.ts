@@ -121,6 +121,21 @@ describe('ranks of an optimizer', () => {
     });
   }
 
+  for (const shard_state of [false, true])
+    it(`all reject a gradient whose memory goes away during the sums, shard_state ${shard_state}`, async () => {
+      const ranks = await start(3, make, shapes, { shard_state, bucket_bytes: 1024 }, true);
+      const before = all(ranks);
+      const done = await codes(ranks, ({ optimizer }, i) => {
+        const gradients = given(i).map((gradient) => new Variable(gradient as Float32Array)); // in library memory
+        const step = optimizer.apply_async(gradients.map(({ value }) => value));
+        if (i === 1) gradients[2]?.dispose();
+        return step;
+      });
+      assert.deepEqual(done, ['ERR_COMM_MISMATCH', 'ERR_OPT_DETACHED', 'ERR_COMM_MISMATCH']);
+      assert.deepEqual(all(ranks), before);
+      await goesOn(ranks, make);
+    });
+
   it('agree about class, options and variables', async () => {
     const list = [() => new Adam({ beta_1: 0.5 }), () => new SGD()];
     for (const other of list) {
