@@ -40,14 +40,15 @@ export interface Rank {
 /** What every rank has, distributed before or after it is built. */
 export async function start(
   size: number,
-  make: () => Optimizer,
+  make: (rank: number, variables: readonly Variable[]) => Optimizer,
   shapes: Shapes,
   options: Parameters<Optimizer['distribute']>[1] = {},
   built = false,
 ): Promise<readonly Rank[]> {
   return Promise.all(
     ranksOf(size).map(async (communicator) => {
-      const [optimizer, variables] = [make(), variablesOf(shapes)];
+      const variables = variablesOf(shapes);
+      const optimizer = make(communicator.rank, variables);
       if (built) optimizer.build(variables);
       await optimizer.distribute(communicator, options);
       return { communicator, optimizer, variables };

@@ -12,6 +12,7 @@ import type { Communicator } from './communicator.ts';
 import { CommunicatorError } from './errors.ts';
 import { denseGradients } from './dense.ts';
 import { digestOf, hashOf } from './fingerprint.ts';
+import { isPoisoned, poisonedError } from './failures.ts';
 import { Layout, type Load, type Pack } from './layout.ts';
 import { Divider } from './mean.ts';
 import { pack, unpack } from './packing.ts';
@@ -65,7 +66,9 @@ export class Replicas implements Distribution {
   #steps = 0;
   #present = '';
   #summed = false; // apply gets gradients that have been summed
-  #broken: unknown;
+  #broken: unknown; // what has kept some ranks from a step that others have done
+  #told: Promise<unknown> | undefined; // the others will hear of that in the place of the next step
+  #gathered = false; // the step that runs has no collectives any more
 
   /** `texts`: what has to be the same on all ranks, once and at every step; `agreed`: the variables have been broadcast. */
   constructor(
@@ -93,14 +96,25 @@ export class Replicas implements Distribution {
   }
 
   take(given: () => Given): () => Promise<number> {
+    const summed = this.#summed;
     try {
       const own = given();
-      this.#checkWhole();
-      const atOnce = this.#summed || this.#leaves > this.#communicator.size;
-      const taken = this.#runner.alone(() => this.#take(own, atOnce));
-      return this.#summed ? () => this.#stepOnSums(taken) : () => this.#step(taken);
+      const taken = this.#runner.alone(() => this.#take(own, summed || this.#leaves > this.#communicator.size));
+      return () => this.#turn(() => (summed ? this.#stepOnSums(taken) : this.#step(taken)));
     } catch (error) {
-      return () => this.#fail(error);
+      return () => this.#turn(() => (summed ? this.#miss(error) : this.#fail(error)));
+    }
+  }
+
+  /** What all ranks do together, unless it is of no use any more. */
+  async #turn<R>(part: () => Promise<R>): Promise<R> {
+    if (this.#broken !== undefined) return this.#fail(poisonedError(this.#who, this.#broken));
+    try {
+      return await part();
+    } catch (error) {
+      if (!(error instanceof CommunicatorError) || !isPoisoned(error.cause)) throw error;
+      this.#broken ??= error;
+      throw poisonedError(this.#who, error);
     }
   }
 
@@ -108,17 +122,25 @@ export class Replicas implements Distribution {
   async #fail(error: unknown): Promise<never> {
     this.#drop();
     this.#steps++;
-    await this.#communicator.fail(error).catch(() => {});
+    const told = this.#told ?? this.#communicator.fail(error);
+    this.#told = undefined;
+    await told.catch(() => {});
     throw error;
   }
 
-  #checkWhole(): void {
-    if (this.#broken === undefined) return;
-    const error = stateError(
-      'ERR_OPT_POISONED',
-      `${this.#who}: a step was broken off when some processes had done it: go on from the last checkpoint, with a new optimizer`,
-    );
-    throw Object.assign(error, { cause: this.#broken });
+  /** The same for a step that waits for nobody before it is done. */
+  async #miss(error: unknown): Promise<never> {
+    this.#steps++;
+    this.#gathered = this.shards === undefined;
+    this.#poison(error);
+    throw error;
+  }
+
+  /** This rank has not done a step that others may have done. They hear of it in their next collective. */
+  #poison(error: unknown): void {
+    this.#broken = error;
+    const told = this.#communicator.fail(poisonedError(this.#who, error)).catch(() => {});
+    if (this.#gathered) this.#told = told; // they come with the next step
   }
 
   /** Copies gradients; without `atOnce` those in library memory, which stays, bucket by bucket while others are summed. */
@@ -160,13 +182,24 @@ export class Replicas implements Distribution {
     const layout = this.#layoutNow();
     const [first, ...further] = this.#subtrees.splice(0).map(({ pack }) => pack) as [Pack, ...Pack[]];
     try {
-      await this.#agree();
-      const hash = this.#hash(taken.present);
-      await this.#reduce(first, further, taken.late, hash, this.shards === undefined);
-      return await this.#stepOn(layout, first, taken);
+      return await this.#foreseen(async () => {
+        await this.#agree();
+        await this.#reduce(first, further, taken.late, this.#hash(taken.present), this.shards === undefined);
+        return this.#stepOn(layout, first, taken);
+      });
     } finally {
       this.#steps++;
       for (const pack of [first, ...further]) layout.give(pack);
+    }
+  }
+
+  /** Calls the functions of a step before it begins: what they throw on one rank keeps all of them from it. */
+  async #foreseen<R>(step: () => Promise<R>): Promise<R> {
+    const forget = await told(this.#communicator, () => this.#runner.foresee());
+    try {
+      return await step();
+    } finally {
+      forget();
     }
   }
 
@@ -242,12 +275,11 @@ export class Replicas implements Distribution {
     const views = layout.views(pack);
     const indices = layout.roster.indicesOf(given.variables);
     const gradients = indices.map((i) => (present[i] ? (views[i] as Gradient) : null));
+    this.#gathered = this.shards === undefined;
     try {
       return await this.#runner.stepAsync({ gradients, variables: given.variables });
     } catch (error) {
-      if (error instanceof CommunicatorError) throw error; // everybody has it
-      this.#communicator.fail(error).catch(() => {}); // the others hear of it at their next collective
-      if (this.shards !== undefined) this.#broken ??= error;
+      if (!(error instanceof CommunicatorError)) this.#poison(error); // of those all have heard
       throw error;
     }
   }
@@ -276,21 +308,17 @@ export class Replicas implements Distribution {
         'ERR_OPT_DISTRIBUTED',
         `${this.#who}.aggregate_gradients expects distribute without micro_batches: apply_async sums those`,
       );
-    let taken: Taken;
-    try {
-      this.#checkWhole();
-      taken = this.#runner.alone(() => this.#take(given, false));
-    } catch (error) {
-      return this.#fail(error);
-    }
-    const layout = this.#layoutNow();
-    try {
-      await this.#agree();
-      await this.#reduce(taken.pack, [], taken.late, this.#hash(taken.present), true);
-      return this.#sumsIn(layout, taken, given);
-    } finally {
-      layout.give(taken.pack);
-    }
+    return this.#turn(async () => {
+      const taken = await told(this.#communicator, () => this.#runner.alone(() => this.#take(given, false)));
+      const layout = this.#layoutNow();
+      try {
+        await this.#agree();
+        await this.#reduce(taken.pack, [], taken.late, this.#hash(taken.present), true);
+        return this.#sumsIn(layout, taken, given);
+      } finally {
+        layout.give(taken.pack);
+      }
+    });
   }
 
   /** Copies of what has been summed, as pairs. */
@@ -329,9 +357,10 @@ export class Replicas implements Distribution {
         variables.map(({ value }) => value),
       );
     } catch (error) {
-      this.#broken = error;
+      this.#broken = error; // there are parts of two steps
       throw error;
     } finally {
+      this.#gathered = true;
       for (const variable of variables) Variable.use(variable, -1);
     }
   }
@@ -355,9 +384,11 @@ export class Replicas implements Distribution {
   save(path: string, write: Write): Promise<void> {
     const layout = { layout: hashOf(this.#fingerprint(), `${this.#runner.applied}`) };
     const step = this.#runner.applied;
-    if (this.shards === undefined) return saveWhole(this.#communicator, path, write, layout);
-    this.#checkWhole();
-    return saveParts(this.#communicator, path, write, { ...layout, step });
+    return this.#turn(() =>
+      this.shards === undefined
+        ? saveWhole(this.#communicator, path, write, layout)
+        : saveParts(this.#communicator, path, write, { ...layout, step }),
+    );
   }
 
   checkAtOnce(method: string): void {
