@@ -409,17 +409,19 @@ export abstract class Optimizer<F extends Fields = Fields> {
 
   /**
    * The sum of every gradient over all replicas. In one process there is one, and the pairs come back as they are; after `distribute` a
-   * promise of new arrays, for `apply_gradients` with `skip_gradients_aggregation`: whoever may be distributed awaits it.
+   * promise of new arrays, for `apply_gradients` with `skip_gradients_aggregation`: `await` is right for both.
    *
    * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` for anything but pairs; it rejects with what communicators
    *   reject with, and Error `ERR_OPT_DISTRIBUTED` with `micro_batches`
    */
-  aggregate_gradients(grads_and_vars: readonly GradientAndVariable[]): readonly GradientAndVariable[] {
+  aggregate_gradients(
+    grads_and_vars: readonly GradientAndVariable[],
+  ): readonly GradientAndVariable[] | Promise<readonly GradientAndVariable[]> {
     const pairs = checkPairs(`${this.#who}.aggregate_gradients`, grads_and_vars);
     const { distribution, queue } = this.#engine;
     if (distribution === undefined) return pairs;
     const [gradients, variables] = [pairs.map(([gradient]) => gradient), pairs.map(([, variable]) => variable)];
-    return queue.add(() => distribution.aggregate({ gradients, variables })) as unknown as typeof pairs;
+    return queue.add(() => distribution.aggregate({ gradients, variables }));
   }
 
   /**

@@ -188,8 +188,8 @@ describe('ranks of an optimizer', () => {
       ['a constraint', (variable) => (variable.constraint = failing), () => {}, 'own', 'none'],
       [
         'a variable in use',
-        (variable) => Inner.use(variable as never, 1),
-        (variable) => Inner.use(variable as never, -1),
+        (variable) => Inner.use(variable, 1),
+        (variable) => Inner.use(variable, -1),
         'ERR_OPT_BUSY',
         shard_state ? 'ERR_OPT_POISONED' : 'none',
       ],
@@ -263,7 +263,7 @@ describe('ranks of an optimizer', () => {
     for (const rank of ranks) assert.deepEqual(bitsOf(rank.variables), bitsOf([variable]));
     await Promise.all(
       ranks.map(async (rank, i) => {
-        const sums = await Promise.resolve(rank.optimizer.aggregate_gradients([[slices(i), own(rank)]]));
+        const sums = await rank.optimizer.aggregate_gradients([[slices(i), own(rank)]]);
         assert.deepEqual(sums[0]?.[0], dense);
         rank.optimizer.apply_gradients(sums, { skip_gradients_aggregation: true });
         await rank.optimizer.apply_gradients_async(sums, { skip_gradients_aggregation: true });

@@ -129,7 +129,7 @@ export class Replicas implements Distribution {
   }
 
   /** The same for a step that waits for nobody before it is done. */
-  async #miss(error: unknown): Promise<never> {
+  #miss(error: unknown): never {
     this.#steps++;
     this.#gathered = this.shards === undefined;
     this.#poison(error);
