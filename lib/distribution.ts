@@ -1,4 +1,5 @@
 // What stands between an optimizer and the other processes that train with it (lib/distributed). In one process there is none of it.
+import type { PieceHasher } from './checkpoint/pieces.ts';
 import type { Optimizer } from './optimizer.ts';
 import type { GradientAndVariable } from './pairs.ts';
 import type { Given } from './parts.ts';
@@ -9,6 +10,23 @@ export const shares = Symbol.for('keras-optimizers.shares');
 /** What has it. */
 export interface Sharing {
   [shares](who: string, optimizer: Optimizer, options: unknown): Promise<void>;
+}
+
+export const isSharing = (value: unknown): value is Sharing =>
+  typeof (value as Partial<Sharing> | null | undefined)?.[shares] === 'function';
+
+/** Runs what only this process does; the others hear of an error in the place of their next collective. */
+export async function told<R>(
+  communicator: { fail(error: unknown): Promise<never> },
+  part: () => R | Promise<R>,
+): Promise<R> {
+  try {
+    return await part();
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    if (!String(code).startsWith('ERR_COMM_')) await communicator.fail(error).catch(() => {}); // of those all have heard
+    throw error;
+  }
 }
 
 /** Elements of a variable that one process steps: [first, first + length). */
@@ -31,7 +49,7 @@ export interface Distribution {
   /**
    * Saves the optimizer at `path`, together with the other processes: `write` writes what this one has into a file, and gives its hash.
    */
-  save(path: string, write: (path: string) => Promise<string>): Promise<void>;
+  save(path: string, write: Write): Promise<void>;
   /** All processes have stepped: brings the parts together. */
   gather(): Promise<void>;
   /** Throws for a method that steps, and cannot wait for other processes. */
@@ -41,6 +59,9 @@ export interface Distribution {
   /** Gives all memory back. */
   release(): void;
 }
+
+/** Writes a file; `pieces` hashes those as well. */
+export type Write = (path: string, pieces?: PieceHasher) => Promise<string>;
 
 /** Of a state of which each process keeps its part. */
 export interface Shards {

@@ -80,6 +80,7 @@ export class Engine<F extends Fields> extends Runner {
   readonly #before = new Snapshot(); // what a step of a class in TypeScript found,
   #trial: Snapshot | undefined; // and what stateless_apply did
   #warned = false;
+  #foreseen: { readonly rate: number; readonly hyper: Hyper<F> } | undefined; // of the next update
   #stepping = false; // the function that is running is an update_step
 
   constructor(driver: Driver<F>) {
@@ -627,11 +628,17 @@ export class Engine<F extends Fields> extends Runner {
     return steps;
   }
 
+  override foresee(): () => void {
+    if (updatesAt(this.counter, this.#driver.settings))
+      this.#foreseen = this.alone(() => ({ rate: this.#driver.rate(), hyper: this.#driver.hyper() }));
+    return () => (this.#foreseen = undefined);
+  }
+
   /** Computes the numbers of the next step. */
   #setStages(state: State, stages: Stages): Numbers {
     const { settings } = this.#driver;
     const updates = updatesAt(this.counter, settings);
-    const rate = updates ? this.#driver.rate() : undefined;
+    const rate = updates ? (this.#foreseen?.rate ?? this.#driver.rate()) : undefined;
     setAccumulation(stages, settings, updates);
     const running = rate === undefined ? this.#running : this.#setUpdate(state, stages, rate);
     if (!updates) for (const pass of stages.update) pass.rest();
@@ -642,7 +649,7 @@ export class Engine<F extends Fields> extends Runner {
   /** Returns what carries over to the step after this one. */
   #setUpdate(state: State, { update }: Stages, rate: number): RunningNumbers {
     const carried = this.#driver.running();
-    const hyper = this.#driver.hyper();
+    const hyper = this.#foreseen?.hyper ?? this.#driver.hyper();
     const step = updatesAfter(this.counter, this.#driver.settings) + 1;
     let running = this.#running;
     if (carried)

@@ -21,7 +21,7 @@ import {
 import { nameOf, type DeviceName } from './devices.ts';
 import type { Communicator } from './distributed/communicator.ts';
 import type { DistributeOptions } from './distributed/distribute.ts';
-import { shares, type Sharing } from './distribution.ts';
+import { isSharing, shares } from './distribution.ts';
 import { Engine, type Driver } from './engine.ts';
 import { describe, rangeError, typeError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
@@ -409,17 +409,19 @@ export abstract class Optimizer<F extends Fields = Fields> {
 
   /**
    * The sum of every gradient over all replicas. In one process there is one, and the pairs come back as they are; after `distribute` a
-   * promise of new arrays, for `apply_gradients` with `skip_gradients_aggregation`: whoever may be distributed awaits it.
+   * promise of new arrays, for `apply_gradients` with `skip_gradients_aggregation`: `await` is right for both.
    *
    * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` for anything but pairs; it rejects with what communicators
    *   reject with, and Error `ERR_OPT_DISTRIBUTED` with `micro_batches`
    */
-  aggregate_gradients(grads_and_vars: readonly GradientAndVariable[]): readonly GradientAndVariable[] {
+  aggregate_gradients(
+    grads_and_vars: readonly GradientAndVariable[],
+  ): readonly GradientAndVariable[] | Promise<readonly GradientAndVariable[]> {
     const pairs = checkPairs(`${this.#who}.aggregate_gradients`, grads_and_vars);
     const { distribution, queue } = this.#engine;
     if (distribution === undefined) return pairs;
     const [gradients, variables] = [pairs.map(([gradient]) => gradient), pairs.map(([, variable]) => variable)];
-    return queue.add(() => distribution.aggregate({ gradients, variables })) as unknown as typeof pairs;
+    return queue.add(() => distribution.aggregate({ gradients, variables }));
   }
 
   /**
@@ -437,8 +439,8 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @example await optimizer.distribute(await connect(), { shard_state: true });
    */
   async distribute(communicator: Communicator, options: DistributeOptions = {}): Promise<void> {
-    const given = communicator as Partial<Sharing> | null | undefined;
-    if (typeof given?.[shares] === 'function') return given[shares](this.#who, this, options);
+    const given: unknown = communicator;
+    if (isSharing(given)) return given[shares](this.#who, this, options);
     throw typeError(
       'ERR_OPT_CONFIG_TYPE',
       `${this.#who}.distribute expects a Communicator of keras-optimizers/distributed, got ${describe(communicator)}`,
@@ -753,7 +755,8 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *
    * @param path what `save` has written
    * @param options `variables`: build with them at once, and give them their values if the file has those; `custom_objects`: classes
-   *   and functions of yours by name, as in `deserialize`
+   *   and functions of yours by name, as in `deserialize`; `distribute`: share its steps at once, `{ communicator }` and the options of
+   *   `distribute`: of a folder that several processes have saved, each of them reads its part only
    * @throws (rejects) CheckpointError: `ERR_CKPT_IO`, `ERR_CKPT_FORMAT`, `ERR_CKPT_VERSION`, `ERR_CKPT_LAYOUT`, `ERR_CKPT_HASH` for a
    *   file that cannot be read or has been altered; `ERR_CKPT_CLASS` for an optimizer of another class than this; `ERR_CKPT_CONFIG`;
    *   `ERR_CKPT_MISMATCH`, from `build` as well, for variables that it does not fit: nothing is loaded then, into none of them

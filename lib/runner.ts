@@ -109,6 +109,12 @@ export abstract class Runner {
     return this.alone(() => this.take(given, atOnce));
   }
 
+  /**
+   * Calls the functions among the options for the next step, which does not call them again: what they throw is thrown before anything
+   * else happens. Returns what forgets it.
+   */
+  abstract foresee(): () => void;
+
   /** A step whose turn it is. */
   async stepAsync(given: Given): Promise<number> {
     return this.alone(() => this.take(given, true))();

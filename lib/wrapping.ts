@@ -206,6 +206,18 @@ export class Wrapping extends Runner {
     }
   }
 
+  override foresee(): () => void {
+    const forgets = all(
+      this.#members.map(
+        ({ runner }) =>
+          () =>
+            runner.foresee(),
+      ),
+      (forget) => forget(),
+    );
+    return () => forgets.forEach((forget) => forget());
+  }
+
   protected override take(given: Given): () => Promise<number> {
     const waiting = this.#stage(given, this);
     return async () => {

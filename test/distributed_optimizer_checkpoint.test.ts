@@ -1,11 +1,22 @@
 // Checkpoints of several ranks: what so many have written, any other number reads.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { assert } from 'chai';
 
-import { Adam, AdamW, Lamb, LossScaleOptimizer, Nadam, Optimizer, type Variable } from '../lib/index.ts';
+import { Adam, AdamW, Lamb, LossScaleOptimizer, Nadam, Optimizer, SGD, Variable } from '../lib/index.ts';
 import { system } from '../lib/checkpoint/system.ts';
 import { rejection } from './errors.ts';
 import {
@@ -124,6 +135,72 @@ describe('checkpoints of several ranks', () => {
     writeFileSync(join(folder, 'manifest.json'), '{}');
     await rejected(() => Optimizer.load(folder), /no manifest of/, 'ERR_CKPT_FORMAT');
     assert.lengthOf(ranks, 2);
+  });
+
+  describe('of a large variable', () => {
+    const kLength = 2 ** 21;
+    const kState = 2 * 4 * kLength; // bytes: average and momentum
+    const zeros = () => [new Variable(new Float32Array(kLength))];
+    const make = () => new SGD({ momentum: 0.9, use_ema: true });
+
+    const trained = () =>
+      Promise.all(
+        ranksOf(4).map(async (communicator, rank) => {
+          const [optimizer, variables] = [make(), zeros()];
+          await optimizer.distribute(communicator, { shard_state: true });
+          await optimizer.apply_async([new Float32Array(kLength).fill(rank, rank)], variables);
+          await optimizer.save(folder, { variables: true });
+          return { communicator, optimizer, variables };
+        }),
+      );
+
+    /** All ranks load, and share their state before it is built. */
+    const loaded = (withVariables: boolean) =>
+      ranksOf(4).map(async (communicator) => {
+        const variables = zeros();
+        const distribute = { communicator, shard_state: true };
+        const optimizer = await Optimizer.load(folder, withVariables ? { distribute, variables } : { distribute });
+        if (!withVariables) optimizer.build(variables);
+        return { communicator, optimizer, variables };
+      });
+
+    it('are read in part by each rank', async () => {
+      const before = await trained();
+      const { readSync } = system;
+      let bytes = 0;
+      (system as { readSync: unknown }).readSync = (...args: Parameters<typeof readSync>) => {
+        const count = readSync(...args);
+        bytes += count;
+        return count;
+      };
+      try {
+        assert.deepEqual(stateBits(await Promise.all(loaded(false))), stateBits(before));
+      } finally {
+        (system as { readSync: unknown }).readSync = readSync;
+      }
+      const further = 4 * (4 + 4) * 2 ** 20; // for each rank the beginning of every file, and the edges of two arrays
+      assert.isAtMost(bytes, kState + further);
+      for (const { variables } of await Promise.all(loaded(true)))
+        assert.isTrue(Buffer.from((variables[0] as Variable).value.buffer).equals(bytesOf(before)));
+    });
+
+    const bytesOf = ([first]: readonly Rank[]) => Buffer.from((first?.variables[0] as Variable).value.buffer);
+
+    it('are refused by all ranks where one of them finds a part altered', async () => {
+      await trained();
+      const name = files().find((one) => one.startsWith('rank-2-')) ?? '';
+      const file = openSync(join(folder, name), 'r+');
+      const wide = statSync(join(folder, name)).size;
+      writeSync(file, Uint8Array.of(77), 0, 1, wide / 2);
+      closeSync(file);
+      const results = await Promise.allSettled(loaded(true));
+      const codes = results.map((result) => (result as { reason: { code: string } }).reason.code);
+      assert.include(codes, 'ERR_CKPT_HASH');
+      for (const code of codes) assert.oneOf(code, ['ERR_CKPT_HASH', 'ERR_COMM_MISMATCH']);
+      const apart = await Optimizer.load(folder); // what it tells of itself is whole
+      assert.throws(() => apart.build(zeros()), /bytes .* another SHA-256/);
+      assert.isFalse(apart.built);
+    });
   });
 
   it('count as before where a rank cannot write', async () => {

@@ -15,7 +15,8 @@ import {
   Variable,
   type Gradient,
 } from '../lib/index.ts';
-import { latestCheckpoint, onTermination, saveCheckpoint } from '../lib/distributed/index.ts';
+import { latestCheckpoint, onTermination, saveCheckpoint, type Communicator } from '../lib/distributed/index.ts';
+import { Variable as Inner } from '../lib/variable.ts';
 import {
   alone,
   bitsOf,
@@ -28,6 +29,7 @@ import {
   variablesOf,
   type Rank,
   type Shapes,
+  type Step,
 } from './replicas.ts';
 
 const shapes: Shapes = [[17_000], [20, 30], [4, 2]];
@@ -121,6 +123,21 @@ describe('ranks of an optimizer', () => {
     });
   }
 
+  for (const shard_state of [false, true])
+    it(`all reject a gradient whose memory goes away during the sums, shard_state ${shard_state}`, async () => {
+      const ranks = await start(3, make, shapes, { shard_state, bucket_bytes: 1024 }, true);
+      const before = all(ranks);
+      const done = await codes(ranks, ({ optimizer }, i) => {
+        const gradients = given(i).map((gradient) => new Variable(gradient as Float32Array)); // in library memory
+        const step = optimizer.apply_async(gradients.map(({ value }) => value));
+        if (i === 1) gradients[2]?.dispose();
+        return step;
+      });
+      assert.deepEqual(done, ['ERR_COMM_MISMATCH', 'ERR_OPT_DETACHED', 'ERR_COMM_MISMATCH']);
+      assert.deepEqual(all(ranks), before);
+      await goesOn(ranks, make);
+    });
+
   it('agree about class, options and variables', async () => {
     const list = [() => new Adam({ beta_1: 0.5 }), () => new SGD()];
     for (const other of list) {
@@ -142,19 +159,83 @@ describe('ranks of an optimizer', () => {
     ]);
   });
 
-  it('are of no use when some have done a step of parts and others not', async () => {
-    const rate = (counter: number) => (counter === 1 && fails ? NaN : 0.01);
-    let fails = false;
-    const ranks = await start(2, () => new Adam({ learning_rate: rate }), shapes, { shard_state: true }, true);
-    await step(ranks, 2, given);
-    fails = true;
-    const done = await codes(ranks, ({ optimizer }, i) => optimizer.apply_async(given(i)));
-    assert.deepEqual(done, ['ERR_OPT_CONFIG_RANGE', 'ERR_OPT_CONFIG_RANGE']); // the same on both: nobody has stepped
-    assert.deepEqual(await codes(ranks, ({ optimizer }, i) => optimizer.apply_async(given(i))), [
-      'ERR_OPT_POISONED',
-      'ERR_OPT_POISONED',
-    ]);
-  });
+  for (const shard_state of [false, true]) {
+    const settings = { shard_state };
+    const poisoned = ['ERR_OPT_POISONED', 'ERR_OPT_POISONED', 'ERR_OPT_POISONED'];
+    const failing = () => {
+      throw Object.assign(new Error('of one rank'), { code: 'own' });
+    };
+
+    it(`leave a step out together where a schedule of one throws, shard_state ${shard_state}`, async () => {
+      let fails = true;
+      let calls = 0;
+      const adam = (rank: number) => {
+        const fixed = () => (calls++, rank === 1 && fails ? failing() : 0.01);
+        return new Adam({ learning_rate: fixed, global_clipnorm: 1 });
+      };
+      const ranks = await start(3, adam, shapes, settings, true);
+      const before = all(ranks);
+      const stepped = () => codes(ranks, ({ optimizer }, i) => optimizer.apply_async(given(i)));
+      assert.deepEqual(await stepped(), ['ERR_COMM_MISMATCH', 'own', 'ERR_COMM_MISMATCH']);
+      assert.deepEqual(all(ranks), before);
+      [fails, calls] = [false, 0];
+      await goesOn(ranks, () => new Adam({ learning_rate: 0.01, global_clipnorm: 1 }));
+      assert.equal(calls, 3); // once on each rank
+    });
+
+    /** What goes wrong on rank 1 when it has the sums, and is over then: what that rank throws, and the others in that step. */
+    const faults: readonly [string, (variable: Variable) => void, (variable: Variable) => void, string, string][] = [
+      ['a constraint', (variable) => (variable.constraint = failing), () => {}, 'own', 'none'],
+      [
+        'a variable in use',
+        (variable) => Inner.use(variable, 1),
+        (variable) => Inner.use(variable, -1),
+        'ERR_OPT_BUSY',
+        shard_state ? 'ERR_OPT_POISONED' : 'none',
+      ],
+    ];
+    for (const [name, spoil, repair, own, others] of faults)
+      it(`are of no use where one has not done a step: ${name}, shard_state ${shard_state}`, async () => {
+        const run = mkdtempSync(join(tmpdir(), 'run-'));
+        let fails = false;
+        const make = (rank: number, [variable]: readonly Variable[]) => {
+          const fixed = () => {
+            if (rank === 1 && fails) spoil(variable as Variable);
+            return 0.01;
+          };
+          return new SGD({ momentum: 0.9, learning_rate: fixed });
+        };
+        try {
+          const ranks = await start(3, make, shapes, settings, true);
+          await step(ranks, 3, given);
+          const saved = () => codes(ranks, ({ optimizer }) => optimizer.save(join(run, 'last'), { variables: true }));
+          assert.deepEqual(await saved(), ['none', 'none', 'none']);
+          fails = true;
+          const stepped = () => codes(ranks, ({ optimizer }, i) => optimizer.apply_async(given(i)));
+          assert.deepEqual(await stepped(), [others, own, others]);
+          fails = false;
+          repair(ranks[1]?.variables[0] as Variable);
+          assert.deepEqual(await stepped(), poisoned);
+          assert.deepEqual(await saved(), poisoned);
+          assert.deepEqual(await stepped(), poisoned);
+          const again = await Promise.all(ranks.map(({ communicator }) => goOn(join(run, 'last'), communicator)));
+          await step(again, 3, given);
+          const [one] = passesOf(shapes, 1, 3) as [Step];
+          const expected = alone(() => new SGD({ momentum: 0.9 }), shapes, [one, one]);
+          for (const rank of again) assert.deepEqual(bitsOf(rank.variables), bitsOf(expected.variables));
+        } finally {
+          rmSync(run, { recursive: true });
+        }
+      });
+
+    const goOn = async (last: string, communicator: Communicator): Promise<Rank> => {
+      const variables = variablesOf(shapes);
+      const distribute = { communicator, ...settings };
+      const custom_objects = { fixed: () => 0.01 };
+      const optimizer = await Optimizer.load(last, { variables, distribute, custom_objects });
+      return { communicator, optimizer, variables };
+    };
+  }
 
   it('leave a step out together where a gradient is not finite', async () => {
     const scaled = () => new LossScaleOptimizer({ inner_optimizer: new Adam(), initial_scale: 8 });
@@ -182,7 +263,7 @@ describe('ranks of an optimizer', () => {
     for (const rank of ranks) assert.deepEqual(bitsOf(rank.variables), bitsOf([variable]));
     await Promise.all(
       ranks.map(async (rank, i) => {
-        const sums = await Promise.resolve(rank.optimizer.aggregate_gradients([[slices(i), own(rank)]]));
+        const sums = await rank.optimizer.aggregate_gradients([[slices(i), own(rank)]]);
         assert.deepEqual(sums[0]?.[0], dense);
         rank.optimizer.apply_gradients(sums, { skip_gradients_aggregation: true });
         await rank.optimizer.apply_gradients_async(sums, { skip_gradients_aggregation: true });

@@ -117,10 +117,11 @@ describe('stateless_apply', () => {
 
 describe('pairs', () => {
   const v = new Variable([1, 2]);
-  it('are aggregated to themselves on one replica', () => {
+  it('are aggregated to themselves on one replica', async () => {
     const g = Float32Array.of(1, 1);
     assert.deepEqual(new SGD().aggregate_gradients([[g, v]]), [[g, v]]);
-    assert.strictEqual(new SGD().aggregate_gradients([[g, v]])[0]?.[1], v);
+    const pairs = await new SGD().aggregate_gradients([[g, v]]);
+    assert.strictEqual(pairs[0]?.[1], v);
   });
   it('are aggregated by apply_gradients unless that is skipped', () => {
     class Summing extends SGD {

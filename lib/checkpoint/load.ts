@@ -1,6 +1,9 @@
 // Makes an optimizer of a file of ours.
 import { classNameOf, isPlainObject, readOptions, type Config, type Field } from '../configurable.ts';
 import { describe } from '../errors.ts';
+import type { Communicator } from '../distributed/communicator.ts';
+import type { DistributeOptions } from '../distributed/distribute.ts';
+import { isSharing, told } from '../distribution.ts';
 import { Optimizer } from '../optimizer.ts';
 import { deserialize, type CustomObjects } from '../serialization.ts';
 import type { Trainable } from '../trainables.ts';
@@ -17,9 +20,14 @@ export interface LoadOptions {
   readonly variables?: readonly Trainable[] | undefined;
   /** Classes and functions by name; they come before the registered ones and Keras's own. */
   readonly custom_objects?: CustomObjects | undefined;
+  /**
+   * Shares its steps at once, before it is built: the communicator, and the options of `distribute`. All ranks load it together, and
+   * of a state that is shared each of them reads its own part only.
+   */
+  readonly distribute?: (DistributeOptions & { readonly communicator: Communicator }) | undefined;
 }
 
-const ofLoad: Readonly<Record<'variables' | 'custom_objects', Field<unknown, false>>> = {
+const ofLoad: Readonly<Record<'variables' | 'custom_objects' | 'distribute', Field<unknown, false>>> = {
   variables: {
     required: false,
     default: null,
@@ -34,17 +42,32 @@ const ofLoad: Readonly<Record<'variables' | 'custom_objects', Field<unknown, fal
     is: (x) => x === null || x instanceof Map || isPlainObject(x),
     allows: () => true,
   },
+  distribute: {
+    required: false,
+    default: null,
+    expects: 'an object with a communicator and options of distribute',
+    is: (x) => x === null || (isPlainObject(x) && isSharing(x.communicator)),
+    allows: () => true,
+  },
 };
 
 /** `Optimizer.load` of a class. */
 export async function load(cls: object, from: unknown, given: unknown): Promise<Optimizer> {
   const who = `${classNameOf(cls as typeof Optimizer)}.load`;
   const path = pathOf(who, from);
-  const { variables, custom_objects } = readOptions(who, ofLoad, [given]);
-  const checkpoint = await ((await isFolder(path)) ? readShards(path) : readCheckpoint(path));
-  const optimizer = optimizerOf(cls, path, checkpoint, custom_objects as CustomObjects);
-  awaitState(optimizer, checkpoint.state);
-  if (variables !== null) buildWith(optimizer, variables as Trainable[], checkpoint.values);
+  const options = readOptions(who, ofLoad, [given]) as Required<LoadOptions>;
+  const { communicator, ...settings } = options.distribute ?? {};
+  const make = async () => {
+    const checkpoint = await ((await isFolder(path)) ? readShards(path) : readCheckpoint(path));
+    const optimizer = optimizerOf(cls, path, checkpoint, options.custom_objects);
+    awaitState(optimizer, checkpoint.state);
+    if (communicator !== undefined) await optimizer.distribute(communicator, settings);
+    if (options.variables) buildWith(optimizer, options.variables, checkpoint.values);
+    return optimizer;
+  };
+  if (communicator === undefined) return make();
+  const optimizer = await told(communicator, make);
+  await communicator.barrier(); // all have it, or none
   return optimizer;
 }
 
@@ -99,5 +122,6 @@ export function buildWith(
   if (values === undefined || state === undefined) return;
   state.checkIdle();
   for (const variable of state.variables) Variable.checkAttached(variable);
-  values.forEach(({ numbers }, i) => Variable.storageOf(state.variables[i] as Variable).write(numbers)); // as many of these shapes
+  const all = values.map(({ numbers }) => numbers); // read, all of them, before the first is written
+  all.forEach((numbers, i) => Variable.storageOf(state.variables[i] as Variable).write(numbers)); // as many of these shapes
 }

@@ -2,7 +2,7 @@
 import { arrays, sizeOf } from '../arrays.ts';
 import { CheckpointError } from './errors.ts';
 import type { Checkpoint } from './read.ts';
-import type { SavedValue, StateToCome } from './state_to_come.ts';
+import { lengthOf, rangeOf, type SavedValue, type StateToCome } from './state_to_come.ts';
 
 /** Throws CheckpointError `ERR_CKPT_LAYOUT` for parts that are not all of it. */
 export function merged(from: string, all: readonly [Checkpoint, ...Checkpoint[]]): Checkpoint {
@@ -56,26 +56,36 @@ function mergedValue(from: string, list: readonly SavedValue[]): SavedValue {
   const whole = list.find(({ part }) => part === undefined);
   if (whole !== undefined) return whole;
   const { path, shape, dtype } = list[0] as SavedValue;
-  const parts = list.filter(({ numbers }) => numbers.length > 0).toSorted((a, b) => firstOf(a) - firstOf(b));
-  let end = 0;
+  const parts = list.filter((one) => lengthOf(one) > 0).toSorted((a, b) => firstOf(a) - firstOf(b));
+  let length = 0;
   for (const part of parts) {
-    if (firstOf(part) !== end || part.dtype !== dtype) break;
-    end += part.numbers.length;
+    if (firstOf(part) !== length || part.dtype !== dtype) break;
+    length += lengthOf(part);
   }
-  if (end !== sizeOf(shape) || list.some((one) => String(one.shape) !== String(shape)))
+  if (length !== sizeOf(shape) || list.some((one) => String(one.shape) !== String(shape)))
     throw layout(from, `has parts of "${path}" that are not all of it`);
-  let numbers: Float32Array | Float64Array | undefined;
+  const range = (first: number, count: number) => joined(parts, dtype, first, count);
   return {
     ...(path === undefined ? {} : { path }),
     shape,
     dtype,
+    length,
+    range,
     get numbers() {
-      if (numbers !== undefined) return numbers;
-      numbers = new arrays[dtype === 'float64' ? 'float64' : 'float32'](end);
-      for (const part of parts) numbers.set(part.numbers, firstOf(part));
-      return numbers;
+      return range(0, length);
     },
   };
+}
+
+/** Elements [first, first + count) of what parts make up: of each, no more than that is read. */
+function joined(parts: readonly SavedValue[], dtype: string, first: number, count: number): ArrayLike<number> {
+  const numbers = new arrays[dtype === 'float64' ? 'float64' : 'float32'](count);
+  for (const part of parts) {
+    const begin = firstOf(part);
+    const [from, to] = [Math.max(first, begin), Math.min(first + count, begin + lengthOf(part))];
+    if (from < to) numbers.set(rangeOf(part, from - begin, to - from), from - first);
+  }
+  return numbers;
 }
 
 const firstOf = ({ part }: SavedValue): number => part ?? 0;

@@ -5,11 +5,12 @@ import type { FileHandle } from 'node:fs/promises';
 
 import { fromBfloat16 } from '../halves.ts';
 import { CheckpointError, systemError } from './errors.ts';
-import { headerLength, kHashAt, kHashDigits, parseHeader, type Described, type Metadata } from './header.ts';
+import { headerLength, parseHeader, type Described, type Metadata } from './header.ts';
+import { withoutHash, type PiecedFile } from './pieces.ts';
 import { composeState, type ReadState } from './saved_state.ts';
 import type { SavedValue } from './state_to_come.ts';
 import { kPiece, system } from './system.ts';
-import { types } from './tensors.ts';
+import { types, type Type } from './tensors.ts';
 
 /** All that a file has. */
 export interface Checkpoint extends ReadState {
@@ -50,14 +51,8 @@ async function readFrom(path: string, file: FileHandle): Promise<Checkpoint> {
   if (hash.digest('hex') !== sha256)
     throw new CheckpointError('ERR_CKPT_HASH', `${path} has been altered: its SHA-256 is another one than it says`);
   const valueOf = (own: string, name: string) =>
-    savedValue(own, tensors.get(name) as Described, arrays.get(name) as Uint8Array);
+    wholeValue(own, tensors.get(name) as Described, arrays.get(name) as Uint8Array);
   return { metadata, sha256, ...composeState(path, metadata.state, tensors, valueOf) };
-}
-
-/** A header with zeros in the place of the hash. */
-function withoutHash(header: Uint8Array, offset: number): Uint8Array {
-  const begin = kHashAt - offset;
-  return header.slice().fill(0x30, begin, begin + kHashDigits);
 }
 
 async function read(
@@ -78,9 +73,26 @@ async function read(
   return bytes;
 }
 
-function savedValue(path: string, { type, shape, length }: Described, bytes: Uint8Array): SavedValue {
-  const { buffer } = bytes;
-  const { dtype } = types[type];
+/**
+ * Reads what a file tells of itself; its numbers are read when they are needed.
+ *
+ * @throws CheckpointError as `readCheckpoint`; and so do the numbers
+ */
+export function openCheckpoint(file: PiecedFile): Checkpoint {
+  const { path, size } = file;
+  const first = file.read(0, Math.min(8, size));
+  const begin = first.length + headerLength(path, first, size);
+  const { metadata, sha256, tensors } = parseHeader(path, file.read(first.length, begin), size - begin);
+  const valueOf = (own: string, name: string) => {
+    const tensor = tensors.get(name) as Described;
+    return readValue(own, tensor, (from, to) => file.read(begin + tensor.begin + from, begin + tensor.begin + to));
+  };
+  return { metadata, sha256, ...composeState(path, metadata.state, tensors, valueOf) };
+}
+
+/** Numbers of a file, at the beginning of `bytes`. */
+function numbersOf(type: Type, { buffer, byteLength }: Uint8Array): ArrayLike<number> {
+  const length = byteLength / types[type].size;
   const views = {
     F64: () => new Float64Array(buffer, 0, length),
     F32: () => new Float32Array(buffer, 0, length),
@@ -88,6 +100,12 @@ function savedValue(path: string, { type, shape, length }: Described, bytes: Uin
     I32: () => new Int32Array(buffer, 0, length),
     BF16: () => fromBfloat16(new Uint16Array(buffer, 0, length)),
   };
+  return views[type]();
+}
+
+/** A value whose bytes have been read. */
+function wholeValue(path: string, { type, shape }: Described, bytes: Uint8Array): SavedValue {
+  const { dtype } = types[type];
   let numbers: ArrayLike<number> | undefined;
   return {
     path,
@@ -95,7 +113,27 @@ function savedValue(path: string, { type, shape, length }: Described, bytes: Uin
     dtype,
     bytes,
     get numbers() {
-      return (numbers ??= views[type]()); // made when it is built
+      return (numbers ??= numbersOf(type, bytes)); // made when it is built
+    },
+  };
+}
+
+/** A value whose bytes `read` reads, each time. */
+function readValue(path: string, tensor: Described, read: (begin: number, end: number) => Uint8Array): SavedValue {
+  const { type, shape, length } = tensor;
+  const { dtype, size } = types[type];
+  const range = (first: number, count: number) => numbersOf(type, read(first * size, (first + count) * size));
+  return {
+    path,
+    shape,
+    dtype,
+    length,
+    range,
+    get bytes() {
+      return read(0, length * size);
+    },
+    get numbers() {
+      return range(0, length);
     },
   };
 }

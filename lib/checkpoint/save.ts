@@ -11,6 +11,7 @@ import { Variable } from '../variable.ts';
 import { targetsIn } from '../wrapping.ts';
 import { writeAtomically, type Output } from './atomic.ts';
 import { headerOf, kFormat, kHashAt, kVersion } from './header.ts';
+import { PieceHasher } from './pieces.ts';
 import { describeState } from './saved_state.ts';
 import { stateOf } from './state_of.ts';
 import { piecesOf, type Tensor } from './tensors.ts';
@@ -47,9 +48,8 @@ export async function save(who: string, optimizer: Optimizer, to: unknown, given
   const variables = () => (withVariables ? variablesOf(who, Optimizer.runnerOf(optimizer)) : []);
   const { distribution } = Optimizer.runnerOf(optimizer);
   await whileSaved(who, optimizer, variables, async (found) => {
-    const writeTo = (to: string) => write(optimizer, to, found);
-    if (distribution === undefined) await writeTo(path);
-    else await distribution.save(path, writeTo);
+    if (distribution === undefined) await write(optimizer, path, found);
+    else await distribution.save(path, (to, hasher) => write(optimizer, to, found, hasher));
   });
 }
 
@@ -110,8 +110,13 @@ const runnersIn = (optimizer: Optimizer): Runner[] => {
   return [runner, ...runner.wrapped.flatMap(runnersIn)];
 };
 
-/** Everything but the arrays is taken before the first await. Returns the file's hash. */
-async function write(optimizer: Optimizer, path: string, variables: readonly Variable[]): Promise<string> {
+/** Everything but the arrays is taken before the first await. Returns the file's hash; `pieces` hashes it as well. */
+async function write(
+  optimizer: Optimizer,
+  path: string,
+  variables: readonly Variable[],
+  pieces?: PieceHasher,
+): Promise<string> {
   const state = stateOf(optimizer);
   const { text, tensors } = describeState(state, variables);
   const metadata = {
@@ -125,19 +130,26 @@ async function write(optimizer: Optimizer, path: string, variables: readonly Var
   const { bytes, ordered } = headerOf(metadata, tensors);
   let sha256 = '';
   await writeAtomically(path, async (output) => {
-    sha256 = await writeAll(output, bytes, ordered);
+    sha256 = await writeAll(output, bytes, ordered, pieces);
   });
   return sha256;
 }
 
 /** The hash, over the file with zeros in its place, is written last. */
-async function writeAll(output: Output, header: Uint8Array, tensors: readonly Tensor[]): Promise<string> {
+async function writeAll(
+  output: Output,
+  header: Uint8Array,
+  tensors: readonly Tensor[],
+  pieces?: PieceHasher,
+): Promise<string> {
   const hash = createHash('sha256').update(header);
+  pieces?.update(header);
   await output.write(header);
   for (const tensor of tensors)
     for await (const piece of piecesOf(tensor)) {
       const written = output.write(piece);
       hash.update(piece); // while the system writes it
+      pieces?.update(piece);
       await written;
     }
   const sha256 = hash.digest('hex');

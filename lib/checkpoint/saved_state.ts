@@ -111,6 +111,8 @@ const partOf = (value: SavedValue, shape: readonly number[], part: number): Save
   shape,
   dtype: value.dtype,
   part,
+  ...(value.length === undefined ? {} : { length: value.length }),
+  ...(value.range === undefined ? {} : { range: value.range }),
   get numbers() {
     return value.numbers;
   },

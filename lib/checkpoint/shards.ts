@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { isPlainObject } from '../configurable.ts';
 import { writeAtomically } from './atomic.ts';
 import { CheckpointError, systemError } from './errors.ts';
-import { readCheckpoint, type Checkpoint } from './read.ts';
 import { merged } from './merge.ts';
+import { PiecedFile, piecesIn } from './pieces.ts';
+import { openCheckpoint, type Checkpoint } from './read.ts';
 
 export const kManifest = 'manifest.json';
 const kFormat = 'keras-optimizers-shards';
@@ -20,8 +21,21 @@ export interface Manifest {
   readonly step: number;
   /** What the processes had agreed about. */
   readonly layout: string;
-  /** Of each rank, in their order: its name in the folder, and the SHA-256 that it tells of itself. */
-  readonly files: readonly { readonly name: string; readonly sha256: string }[];
+  /** Bytes of the pieces of files that have hashes. */
+  readonly piece: number;
+  /** Of each rank, in their order. */
+  readonly files: readonly FileOf[];
+}
+
+/** A file of a rank. */
+interface FileOf {
+  /** In the folder. */
+  readonly name: string;
+  /** What it tells of itself. */
+  readonly sha256: string;
+  readonly bytes: number;
+  /** The SHA-256 of every piece, the header with zeros in the place of its hash. */
+  readonly pieces: readonly string[];
 }
 
 /** Makes a folder, and a text that no other save in it has. */
@@ -66,15 +80,15 @@ export async function readManifest(folder: string): Promise<Manifest> {
       `${folder} has no ${kManifest}: it is no checkpoint, or was not completed`,
     );
   });
-  const { format, version, step, layout, files } = parsed(text) ?? {};
+  const { format, version, step, layout, piece, files } = parsed(text) ?? {};
   if (format === kFormat && version !== kVersion)
     throw new CheckpointError(
       'ERR_CKPT_VERSION',
       `${path} has version ${String(version).slice(0, 20)}, this package reads version ${kVersion}: use a later one`,
     );
-  if (format !== kFormat || !Number.isSafeInteger(step) || typeof layout !== 'string' || !isFiles(files))
+  if (format !== kFormat || !isCount(step) || typeof layout !== 'string' || !isPiece(piece) || !isFiles(files, piece))
     throw new CheckpointError('ERR_CKPT_FORMAT', `${path} is no manifest of a checkpoint`);
-  return { step: step as number, layout, files };
+  return { step, layout, piece, files };
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
@@ -86,29 +100,50 @@ function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-const isFiles = (files: unknown): files is Manifest['files'] =>
-  Array.isArray(files) &&
-  files.length > 0 &&
-  files.every(
-    (file: unknown) =>
-      isPlainObject(file) && typeof file.name === 'string' && kName.test(file.name) && typeof file.sha256 === 'string',
+const isCount = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= 0;
+const isPiece = (x: unknown): x is number => isCount(x) && x >= 4096 && x <= 2 ** 30;
+
+const isFiles = (files: unknown, piece: number): files is readonly FileOf[] =>
+  Array.isArray(files) && files.length > 0 && files.every((file) => isFile(file, piece));
+
+function isFile(file: unknown, piece: number): boolean {
+  if (!isPlainObject(file)) return false;
+  const { name, sha256, bytes, pieces } = file;
+  return (
+    typeof name === 'string' &&
+    kName.test(name) &&
+    typeof sha256 === 'string' &&
+    isCount(bytes) &&
+    Array.isArray(pieces) &&
+    pieces.length === piecesIn(bytes, piece) &&
+    pieces.every((hash) => typeof hash === 'string')
   );
+}
+
+/** Whether the manifest of a folder tells of a save. */
+export async function counts(folder: string, id: Uint8Array): Promise<boolean> {
+  const files = await readManifest(folder).then(
+    (manifest) => manifest.files,
+    () => [],
+  );
+  return files.some(({ name }, rank) => name === nameOf(id, rank, files.length));
+}
 
 /**
- * Reads and verifies all files of a folder, and puts the state together.
+ * Reads and verifies what the files of a folder tell of themselves, and puts the state together; its numbers are read, and verified,
+ * when they are needed, and only those.
  *
- * @throws (rejects) as `readManifest`; CheckpointError as `readCheckpoint`, `ERR_CKPT_HASH` for a file of another save,
- *   `ERR_CKPT_LAYOUT` for parts that are not all of it
+ * @throws (rejects) as `readManifest`; CheckpointError `ERR_CKPT_HASH` for a file of another save or one that has been altered,
+ *   `ERR_CKPT_LAYOUT` for parts that are not all of it; and so do the numbers
  */
 export async function readShards(folder: string): Promise<Checkpoint> {
-  const { files } = await readManifest(folder);
-  const all: Checkpoint[] = [];
-  for (const { name, sha256 } of files) {
+  const { piece, files } = await readManifest(folder);
+  const all = files.map(({ name, sha256, bytes, pieces }) => {
     const path = join(folder, name);
-    const checkpoint = await readCheckpoint(path);
+    const checkpoint = openCheckpoint(new PiecedFile(path, bytes, piece, pieces));
     if (checkpoint.sha256 !== sha256)
       throw new CheckpointError('ERR_CKPT_HASH', `${path} is not the file that ${kManifest} tells of`);
-    all.push(checkpoint);
-  }
+    return checkpoint;
+  });
   return merged(folder, all as [Checkpoint, ...Checkpoint[]]);
 }

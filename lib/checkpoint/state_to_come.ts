@@ -27,11 +27,18 @@ export interface SavedValue {
   /** As it was saved; they are converted to what the variable has. */
   readonly dtype: string;
   readonly numbers: ArrayLike<number>;
+  /** How many there are, where that is known before they are read. */
+  readonly length?: number;
+  /** Elements [first, first + count), where they can be read alone. */
+  readonly range?: (first: number, count: number) => ArrayLike<number>;
   /** Of a part of a variable: its first element. */
   readonly part?: number;
   /** The same as files of ours have it, where it was read from one. */
   readonly bytes?: Uint8Array;
 }
+
+/** How many numbers a value has. */
+export const lengthOf = (value: SavedValue): number => value.length ?? value.numbers.length;
 
 /** A variable that an optimizer was built with when it was saved. */
 export interface TrainedVariable {
@@ -125,21 +132,25 @@ function put(optimizer: Optimizer, state: StateToCome): void {
     const runner = Optimizer.runnerOf(one);
     if (own !== state) setOwn(one, own);
     runner.tracked.forEach((variable, i) => {
-      const { numbers } = own.values[i] as SavedValue; // as many have been found
       const storage = Variable.storageOf(variable);
-      storage.write(partOf(numbers, storage));
+      storage.write(partOf(own.values[i] as SavedValue, storage)); // as many have been found
     });
     if (own.running !== undefined && runner.state !== undefined) runner.setRunning(own.running);
   }
 }
 
 /** What one of several processes keeps of the numbers of a variable. */
-function partOf(numbers: ArrayLike<number>, { part, length }: Storage): ArrayLike<number> {
-  if (part === undefined) return numbers;
-  const end = part.first + length;
+const partOf = (value: SavedValue, { part, length }: Storage): ArrayLike<number> =>
+  part === undefined ? value.numbers : rangeOf(value, part.first, length);
+
+/** Elements [first, first + count) of a value. */
+export function rangeOf(value: SavedValue, first: number, count: number): ArrayLike<number> {
+  if (value.range !== undefined) return value.range(first, count);
+  const { numbers } = value;
+  const end = first + count;
   return ArrayBuffer.isView(numbers)
-    ? (numbers as Float64Array).subarray(part.first, end)
-    : Array.from(numbers).slice(part.first, end);
+    ? (numbers as Float64Array).subarray(first, end)
+    : Array.from(numbers).slice(first, end);
 }
 
 /** An optimizer and its state; also those it wraps that do not wait by themselves: they were not known before. */
@@ -214,21 +225,19 @@ function checkOrder(
   );
 }
 
-function checkValue(state: StateToCome, { path, shape, numbers }: SavedValue, variable: Variable): void {
+function checkValue(state: StateToCome, value: SavedValue, variable: Variable): void {
+  const { path, shape } = value;
   const storage = Variable.storageOf(variable);
   const { of } = storage.part ?? { of: variable.shape };
-  if (!sameShape(shape, of) || numbers.length !== sizeOf(of))
+  if (!sameShape(shape, of) || lengthOf(value) !== sizeOf(of))
     throw mismatch(
       state,
       `has ${path === undefined ? 'an array' : `"${path}"`} of shape ${shown(shape)} for "${variable.path}", which has shape ${shown(of)}`,
     );
-  const [first] = Array.from({ length: Math.min(1, numbers.length) }, (_, i) => numbers[i]);
+  if (storage.number === undefined) return;
+  const { 0: first } = value.numbers;
   const whole = storage.readOnly === true;
-  if (
-    storage.number === undefined ||
-    (whole ? Number.isSafeInteger(first) && (first as number) >= 0 : Number.isFinite(first))
-  )
-    return;
+  if (whole ? Number.isSafeInteger(first) && (first as number) >= 0 : Number.isFinite(first)) return;
   throw mismatch(
     state,
     `has ${first} for "${variable.path}", which is a ${whole ? 'whole number >= 0' : 'finite number'}`,

@@ -1,8 +1,23 @@
 // What files are written and read with, one table: tests put faults in their place.
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { lstat, open, readdir, readlink, realpath, rename, stat, unlink } from 'node:fs/promises';
 
-export const system = { lstat, open, readdir, readlink, realpath, rename, stat, unlink, hostname };
+export const system = {
+  lstat,
+  open,
+  readdir,
+  readlink,
+  realpath,
+  rename,
+  stat,
+  unlink,
+  hostname,
+  closeSync,
+  fstatSync,
+  openSync,
+  readSync,
+};
 
 /** Bytes that are hashed, written or read at once: well below 5 ms. */
 export const kPiece = 2 ** 20;

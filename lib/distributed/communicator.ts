@@ -9,7 +9,7 @@ import { Collectives, type Place } from './collectives.ts';
 import { distribute } from './distribute.ts';
 import { located, type Data, type Located } from './data.ts';
 import { CommunicatorError } from './errors.ts';
-import { afterwards, failureOf, mismatchError, timeOut, type About } from './failures.ts';
+import { afterwards, failureOf, isPoisoned, mismatchError, timeOut, type About } from './failures.ts';
 import { encode, mismatchOf, type Mismatch, type Operation, type Request } from './handshake.ts';
 import { sharingOf } from './sharing.ts';
 import type { Kind, Transport } from './transport.ts';
@@ -290,7 +290,7 @@ export class Communicator {
     let mismatch: Mismatch | undefined;
     try {
       const { sequence } = about;
-      const request = { ...neutral, ...prepared.request, op, sequence, layout, failed: late !== undefined };
+      const request = { ...neutral, ...prepared.request, op, sequence, layout, failed: failedBy(late) };
       const exchange = this.#transport.exchange(encode(request));
       arrived = () => exchange.arrived();
       mismatch = mismatchOf(await watch.until(exchange.done), this.size);
@@ -395,6 +395,9 @@ const offsetIn = (whole: Uint8Array, part: Uint8Array) => part.byteOffset - whol
 
 const overlap = (a: Uint8Array, b: Uint8Array) =>
   a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.length && b.byteOffset < a.byteOffset + a.length;
+
+const failedBy = (refused: Refused | undefined): Request['failed'] =>
+  refused !== undefined && (isPoisoned(refused.error) ? 'poisoned' : true);
 
 /** Why data that was there at the call cannot be moved any more. */
 function goneFrom(op: Operation, data: readonly Located[]): Refused | undefined {

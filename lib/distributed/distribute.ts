@@ -135,7 +135,8 @@ const copied = ({ values, members, ...rest }: StateOf): StateToCome => ({
   values: values.map((value) => {
     if (!(value instanceof Variable)) return value;
     const { path, shape, dtype } = value;
-    return { path, shape, dtype, numbers: Float64Array.from(copyOf(value) as Float64Array, Number) };
+    const copy = copyOf(value);
+    return { path, shape, dtype, numbers: copy instanceof BigInt64Array ? Float64Array.from(copy, Number) : copy };
   }),
   members: members.map(copied),
 });

@@ -1,4 +1,5 @@
 // What the errors of a collective say.
+import { stateError } from '../errors.ts';
 import { CommunicatorError } from './errors.ts';
 import type { Mismatch, Operation } from './handshake.ts';
 
@@ -39,11 +40,26 @@ export function failureOf(
   return new CommunicatorError(code, `${nameOf(about)} failed: ${why}`, { ...about, waited, suspects, cause: error });
 }
 
-export function mismatchError(about: About, { suspects, message }: Mismatch): CommunicatorError {
+/** Whether an error says that some ranks have done a step and others not; of a collective, in its cause. */
+export const isPoisoned = (error: unknown): boolean =>
+  (error as { readonly code?: unknown } | null | undefined)?.code === 'ERR_OPT_POISONED';
+
+/** Of an optimizer that some ranks have stepped, and others not. */
+export const poisonedError = (who: string, cause: unknown): Error =>
+  Object.assign(
+    stateError(
+      'ERR_OPT_POISONED',
+      `${who}: a step was broken off when some ranks had done it: go on from the last checkpoint, with what load gives`,
+    ),
+    { cause },
+  );
+
+export function mismatchError(about: About, { suspects, message, poisoned }: Mismatch): CommunicatorError {
   const expected = `expects all ranks to call the same collective as number ${about.sequence}`;
   return new CommunicatorError('ERR_COMM_MISMATCH', `rank ${about.rank} ${expected}, got ${message}`, {
     ...about,
     suspects,
+    ...(poisoned ? { cause: poisonedError(`rank ${suspects.join(', ')}`, undefined) } : {}),
   });
 }
 

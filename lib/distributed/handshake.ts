@@ -18,10 +18,11 @@ export interface Request {
   /** Summands of all ranks; 0 where nothing is added. */
   readonly leaves: number;
   readonly layout: bigint;
-  /** Whether the rank cannot take part. */
-  readonly failed: boolean;
+  /** Whether the rank cannot take part; `poisoned`: it has not done a step that others may have done. */
+  readonly failed: boolean | 'poisoned';
 }
 
+const fails = [false, true, 'poisoned'] as const; // by their number in the handshake
 const kVersion = 0x4b4f4301; // of the handshake and of the order of messages that follows it
 
 /** As bytes; little-endian, so that ranks may be different machines. */
@@ -31,7 +32,7 @@ export function encode(request: Request): Uint8Array {
   view.setUint32(0, kVersion, true);
   view.setUint8(4, operations.indexOf(request.op));
   view.setUint8(5, elementNames.indexOf(request.element));
-  view.setUint8(6, request.failed ? 1 : 0);
+  view.setUint8(6, fails.indexOf(request.failed));
   view.setFloat64(8, request.sequence, true);
   view.setFloat64(16, request.length, true);
   view.setUint32(24, request.root, true);
@@ -48,7 +49,7 @@ function decode(bytes: Uint8Array): Request | undefined {
   return {
     op,
     element,
-    failed: view.getUint8(6) === 1,
+    failed: fails[view.getUint8(6)] ?? true,
     sequence: view.getFloat64(8, true),
     length: view.getFloat64(16, true),
     root: view.getUint32(24, true),
@@ -61,6 +62,8 @@ function decode(bytes: Uint8Array): Request | undefined {
 export interface Mismatch {
   readonly suspects: readonly number[];
   readonly message: string;
+  /** Whether one of them has not done a step that others may have done. */
+  readonly poisoned: boolean;
 }
 
 /** Undefined if all ranks ask for the same. The same on all ranks, since all see the same bytes. */
@@ -83,7 +86,8 @@ export function mismatchOf(all: Uint8Array, size: number): Mismatch | undefined 
   const message = groups
     .map(([said, list]) => `rank${list.length > 1 ? 's' : ''} ${list.join(', ')}: ${said}`)
     .join('; ');
-  return { suspects: suspects.sort((a, b) => a - b), message };
+  const poisoned = requests.some((request) => request?.failed === 'poisoned');
+  return { suspects: suspects.sort((a, b) => a - b), message, poisoned };
 }
 
 const kFailed = 'failed before it';

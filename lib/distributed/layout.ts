@@ -1,19 +1,28 @@
 // Where the gradients of an optimizer's variables lie in buckets, and which of them come back to this process.
 import { allocated, type Allocated, type FloatArray } from '../arrays.ts';
-import { dtypes } from '../native.ts';
+import { dtypes, type Dtype } from '../native.ts';
 import type { Roster } from '../roster.ts';
 import type { Runner } from '../runner.ts';
 import { sizes } from '../storage.ts';
 import { Variable } from '../variable.ts';
 import { statesIn } from '../wrapping.ts';
-import { packed, type Packing, type Segment } from './packing.ts';
+import { packed, type Bucket, type Packing, type Segment } from './packing.ts';
 
 /** Room for the arrays of all variables, one for each packing. */
 export type Pack = readonly Allocated[];
 
+/** A bucket, and where its packing is. */
+export interface Load {
+  readonly p: number;
+  readonly dtype: Dtype;
+  readonly bucket: Bucket;
+}
+
 export class Layout {
   readonly roster: Roster;
   readonly packings: readonly Packing[];
+  /** All buckets. */
+  readonly loads: readonly Load[];
   readonly #rank: number;
   readonly #size: number;
   readonly #sharded: boolean;
@@ -31,6 +40,7 @@ export class Layout {
       const own = rows.map((row) => row.filter(({ variable }) => this.roster.variables[variable]?.dtype === dtype));
       return own.flat().length === 0 ? [] : [packed(dtype, own, size, Math.floor(bytes / sizes[dtype]))];
     });
+    this.loads = this.packings.flatMap(({ dtype, buckets }, p) => buckets.map((bucket) => ({ p, dtype, bucket })));
   }
 
   /** Room for the gradients of one backward pass. */

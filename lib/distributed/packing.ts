@@ -1,7 +1,7 @@
 // How the arrays of many variables lie in flat buckets, which are summed and gathered one by one. A bucket has one part for each
 // process. Either the variables stand one after the other, and parts are cut out of them as it comes; or row r of a bucket is the part
 // of process r, and has what that steps.
-import type { FloatArray } from '../arrays.ts';
+import { checkAttached, type FloatArray } from '../arrays.ts';
 import type { Part } from '../distribution.ts';
 import type { Dtype } from '../native.ts';
 
@@ -84,13 +84,23 @@ function pieceOf(
   return [{ variable, first: first + begin - at, length: end - begin, at: base + begin, row }];
 }
 
-/** Writes arrays of whole variables into buckets; what is null stays as it is there. */
-export function pack({ buckets }: Packing, arrays: readonly (FloatArray | null)[], into: FloatArray): void {
-  for (const { pieces } of buckets)
-    for (const { variable, first, length, at } of pieces) {
-      const array = arrays[variable];
-      if (array) into.set(array.subarray(first, first + length), at);
-    }
+/**
+ * Writes arrays of whole variables into a bucket, or row `only` of it; what is null stays as it is there.
+ *
+ * @throws TypeError `ERR_OPT_DETACHED` for an array whose memory is gone
+ */
+export function pack(
+  { pieces }: Bucket,
+  arrays: readonly (FloatArray | null)[],
+  into: FloatArray,
+  only?: number,
+): void {
+  for (const { variable, first, length, at, row } of pieces) {
+    const array = arrays[variable];
+    if (!array || row !== (only ?? row)) continue;
+    checkAttached(`gradients[${variable}]`, array);
+    into.set(array.subarray(first, first + length), at);
+  }
 }
 
 /** Writes what lies in a bucket into arrays of whole variables, but for row `own`. */

@@ -1,7 +1,7 @@
 // Steps of an optimizer on the gradients of all processes: summed bucket by bucket, in the order of one binary tree over the backward
 // passes of all of them. Over 200 lines: one class, whose steps share what is under way.
-import type { Allocated, FloatArray } from '../arrays.ts';
-import type { Distribution, Part, Shards } from '../distribution.ts';
+import { memoryOf, type Allocated, type FloatArray } from '../arrays.ts';
+import { told, type Distribution, type Part, type Shards, type Write } from '../distribution.ts';
 import { stateError } from '../errors.ts';
 import type { Gradient } from '../gradients.ts';
 import type { GradientAndVariable } from '../pairs.ts';
@@ -12,10 +12,12 @@ import type { Communicator } from './communicator.ts';
 import { CommunicatorError } from './errors.ts';
 import { denseGradients } from './dense.ts';
 import { digestOf, hashOf } from './fingerprint.ts';
-import { Layout, type Pack } from './layout.ts';
+import { isPoisoned, poisonedError } from './failures.ts';
+import { Layout, type Load, type Pack } from './layout.ts';
 import { Divider } from './mean.ts';
-import { pack, unpack, type Bucket } from './packing.ts';
+import { pack, unpack } from './packing.ts';
 import { partsOf } from './parts.ts';
+import { pipelined } from './pipeline.ts';
 import { saveParts, saveWhole } from './save.ts';
 import { Adder } from './sums.ts';
 import { areSiblings, leavesOf, type Node } from './tree.ts';
@@ -34,12 +36,17 @@ interface Taken {
   /** Which variables have a gradient. */
   readonly present: readonly boolean[];
   readonly pack: Pack;
+  /** Gradients that are not in there yet: they stay where they are until the sums begin. */
+  readonly late: readonly (FloatArray | null)[];
 }
 
 /** The sum of the backward passes [begin, end). */
 interface Subtree extends Node {
   readonly pack: Pack;
 }
+
+const inBucket = ({ p, bucket }: Load, pack: Pack): FloatArray =>
+  (pack[p] as Allocated).array.subarray(bucket.begin, bucket.end);
 
 export class Replicas implements Distribution {
   readonly shards: Shards | undefined;
@@ -59,7 +66,9 @@ export class Replicas implements Distribution {
   #steps = 0;
   #present = '';
   #summed = false; // apply gets gradients that have been summed
-  #broken: unknown;
+  #broken: unknown; // what has kept some ranks from a step that others have done
+  #told: Promise<unknown> | undefined; // the others will hear of that in the place of the next step
+  #gathered = false; // the step that runs has no collectives any more
 
   /** `texts`: what has to be the same on all ranks, once and at every step; `agreed`: the variables have been broadcast. */
   constructor(
@@ -87,13 +96,25 @@ export class Replicas implements Distribution {
   }
 
   take(given: () => Given): () => Promise<number> {
+    const summed = this.#summed;
     try {
       const own = given();
-      this.#checkWhole();
-      const taken = this.#runner.alone(() => this.#take(own));
-      return this.#summed ? () => this.#stepOnSums(taken) : () => this.#step(taken);
+      const taken = this.#runner.alone(() => this.#take(own, summed || this.#leaves > this.#communicator.size));
+      return () => this.#turn(() => (summed ? this.#stepOnSums(taken) : this.#step(taken)));
     } catch (error) {
-      return () => this.#fail(error);
+      return () => this.#turn(() => (summed ? this.#miss(error) : this.#fail(error)));
+    }
+  }
+
+  /** What all ranks do together, unless it is of no use any more. */
+  async #turn<R>(part: () => Promise<R>): Promise<R> {
+    if (this.#broken !== undefined) return this.#fail(poisonedError(this.#who, this.#broken));
+    try {
+      return await part();
+    } catch (error) {
+      if (!(error instanceof CommunicatorError) || !isPoisoned(error.cause)) throw error;
+      this.#broken ??= error;
+      throw poisonedError(this.#who, error);
     }
   }
 
@@ -101,25 +122,37 @@ export class Replicas implements Distribution {
   async #fail(error: unknown): Promise<never> {
     this.#drop();
     this.#steps++;
-    await this.#communicator.fail(error).catch(() => {});
+    const told = this.#told ?? this.#communicator.fail(error);
+    this.#told = undefined;
+    await told.catch(() => {});
     throw error;
   }
 
-  #checkWhole(): void {
-    if (this.#broken === undefined) return;
-    const error = stateError(
-      'ERR_OPT_POISONED',
-      `${this.#who}: a step was broken off when some processes had done it: go on from the last checkpoint, with a new optimizer`,
-    );
-    throw Object.assign(error, { cause: this.#broken });
+  /** The same for a step that waits for nobody before it is done. */
+  #miss(error: unknown): never {
+    this.#steps++;
+    this.#gathered = this.shards === undefined;
+    this.#poison(error);
+    throw error;
   }
 
-  #take(given: Given): Taken {
+  /** This rank has not done a step that others may have done. They hear of it in their next collective. */
+  #poison(error: unknown): void {
+    this.#broken = error;
+    const told = this.#communicator.fail(poisonedError(this.#who, error)).catch(() => {});
+    if (this.#gathered) this.#told = told; // they come with the next step
+  }
+
+  /** Copies gradients; without `atOnce` those in library memory, which stays, bucket by bucket while others are summed. */
+  #take(given: Given, atOnce: boolean): Taken {
     const layout = this.#layoutNow();
     const arrays = denseGradients(this.#who, layout.roster, given);
+    const waits = (array: FloatArray | null) => !atOnce && array !== null && memoryOf(array) !== undefined;
     const taken = layout.take();
-    layout.packings.forEach((packing, p) => pack(packing, arrays, (taken[p] as Allocated).array));
-    return { given, present: arrays.map((array) => array !== null), pack: taken };
+    const now = arrays.map((array) => (waits(array) ? null : array));
+    for (const { p, bucket } of layout.loads) pack(bucket, now, (taken[p] as Allocated).array);
+    const late = arrays.map((array) => (waits(array) ? array : null));
+    return { given, present: arrays.map((array) => array !== null), pack: taken, late };
   }
 
   #layoutNow(): Layout {
@@ -149,13 +182,24 @@ export class Replicas implements Distribution {
     const layout = this.#layoutNow();
     const [first, ...further] = this.#subtrees.splice(0).map(({ pack }) => pack) as [Pack, ...Pack[]];
     try {
-      await this.#agree();
-      const hash = this.#hash(taken.present);
-      await this.#reduce(first, further, hash, this.shards === undefined);
-      return await this.#stepOn(layout, first, taken);
+      return await this.#foreseen(async () => {
+        await this.#agree();
+        await this.#reduce(first, further, taken.late, this.#hash(taken.present), this.shards === undefined);
+        return this.#stepOn(layout, first, taken);
+      });
     } finally {
       this.#steps++;
       for (const pack of [first, ...further]) layout.give(pack);
+    }
+  }
+
+  /** Calls the functions of a step before it begins: what they throw on one rank keeps all of them from it. */
+  async #foreseen<R>(step: () => Promise<R>): Promise<R> {
+    const forget = await told(this.#communicator, () => this.#runner.foresee());
+    try {
+      return await step();
+    } finally {
+      forget();
     }
   }
 
@@ -193,46 +237,49 @@ export class Replicas implements Distribution {
     this.#passes = 0;
   }
 
-  /** Sums all buckets: this process's parts into `own`, and everything into `first` if all is asked for. */
-  async #reduce(first: Pack, further: readonly Pack[], hash: { layout: bigint }, all: boolean): Promise<void> {
+  /** Sums all buckets: everything into `first`, or this process's parts into `own`. The late gradients are packed meanwhile. */
+  async #reduce(
+    first: Pack,
+    further: readonly Pack[],
+    late: readonly (FloatArray | null)[],
+    hash: { layout: bigint },
+    all: boolean,
+  ): Promise<void> {
     const layout = this.#layoutNow();
-    for (const [p, { buckets }] of layout.packings.entries())
-      for (const bucket of buckets) {
-        const inBucket = (pack: Pack) => (pack[p] as Allocated).array.subarray(bucket.begin, bucket.end);
-        const full = inBucket(first);
-        const shard = this.#partOf(layout, p, bucket);
-        const options = { ...hash, leaves: this.#leaves, further: further.map(inBucket) };
-        await this.#communicator.reduceScatter(full, shard, options);
-        const mean = this.#meanOf(layout, p, shard, full);
-        if (all) await this.#communicator.allGather(mean, full, hash);
-      }
+    const communicator = this.#communicator;
+    const prepare = ({ p, bucket }: Load) => pack(bucket, late, (first[p] as Allocated).array);
+    const run = (load: Load) => {
+      const options = { ...hash, leaves: this.#leaves, further: further.map((one) => inBucket(load, one)) };
+      const full = inBucket(load, first);
+      if (all) return communicator.allReduce(full, options);
+      return communicator.reduceScatter(full, this.#partOf(layout, load), options);
+    };
+    const finish = (load: Load) =>
+      this.#divider?.divide(load.dtype, all ? inBucket(load, first) : this.#partOf(layout, load));
+    await told(communicator, () => pipelined(layout.loads, { prepare, run, finish }));
   }
 
-  #partOf({ own }: Layout, p: number, { begin, end }: Bucket): FloatArray {
+  /** What `own` has of a bucket. */
+  #partOf({ own }: Layout, { p, bucket: { begin, end } }: Load): FloatArray {
     const { size } = this.#communicator;
     return (own[p] as Allocated).array.subarray(begin / size, end / size);
   }
 
-  /** Divides the own part of a bucket, where a mean is asked for: its gradients have been sent, so that there is room. */
-  #meanOf({ packings }: Layout, p: number, shard: FloatArray, full: FloatArray): FloatArray {
-    const { rank } = this.#communicator;
-    if (this.#divider === undefined) return shard;
-    const room = full.subarray(rank * shard.length, (rank + 1) * shard.length);
-    this.#divider.divide(packings[p]?.dtype ?? 'float32', room, shard);
-    shard.set(room);
-    return shard;
+  /** The part of this process in a bucket. */
+  #ownIn(full: FloatArray): FloatArray {
+    const { rank, size } = this.#communicator;
+    return full.subarray((rank * full.length) / size, ((rank + 1) * full.length) / size);
   }
 
   async #stepOn(layout: Layout, pack: Pack, { given, present }: Taken): Promise<number> {
     const views = layout.views(pack);
     const indices = layout.roster.indicesOf(given.variables);
     const gradients = indices.map((i) => (present[i] ? (views[i] as Gradient) : null));
+    this.#gathered = this.shards === undefined;
     try {
       return await this.#runner.stepAsync({ gradients, variables: given.variables });
     } catch (error) {
-      if (error instanceof CommunicatorError) throw error; // everybody has it
-      this.#communicator.fail(error).catch(() => {}); // the others hear of it at their next collective
-      if (this.shards !== undefined) this.#broken ??= error;
+      if (!(error instanceof CommunicatorError)) this.#poison(error); // of those all have heard
       throw error;
     }
   }
@@ -252,13 +299,7 @@ export class Replicas implements Distribution {
 
   /** The parts of this process, out of buckets that have been summed. */
   #copyOwn(layout: Layout, pack: Pack): void {
-    layout.packings.forEach(({ buckets }, p) => {
-      for (const bucket of buckets) {
-        const shard = this.#partOf(layout, p, bucket);
-        const from = bucket.begin + this.#communicator.rank * shard.length;
-        shard.set((pack[p] as Allocated).array.subarray(from, from + shard.length));
-      }
-    });
+    for (const load of layout.loads) this.#partOf(layout, load).set(this.#ownIn(inBucket(load, pack)));
   }
 
   async aggregate(given: Given): Promise<readonly GradientAndVariable[]> {
@@ -267,23 +308,24 @@ export class Replicas implements Distribution {
         'ERR_OPT_DISTRIBUTED',
         `${this.#who}.aggregate_gradients expects distribute without micro_batches: apply_async sums those`,
       );
-    const { gradients = [], variables = [] } = given;
-    let taken: Taken;
-    try {
-      this.#checkWhole();
-      taken = this.#runner.alone(() => this.#take(given));
-    } catch (error) {
-      return this.#fail(error);
-    }
-    const layout = this.#layoutNow();
-    await this.#agree();
-    await this.#reduce(taken.pack, [], this.#hash(taken.present), true);
+    return this.#turn(async () => {
+      const taken = await told(this.#communicator, () => this.#runner.alone(() => this.#take(given, false)));
+      const layout = this.#layoutNow();
+      try {
+        await this.#agree();
+        await this.#reduce(taken.pack, [], taken.late, this.#hash(taken.present), true);
+        return this.#sumsIn(layout, taken, given);
+      } finally {
+        layout.give(taken.pack);
+      }
+    });
+  }
+
+  /** Copies of what has been summed, as pairs. */
+  #sumsIn(layout: Layout, taken: Taken, { gradients = [], variables = [] }: Given): readonly GradientAndVariable[] {
     const indices = layout.roster.indicesOf(variables);
     const sums = layout.roster.variables.map((variable, i) => (taken.present[i] ? newLike(variable) : null));
-    layout.packings.forEach(({ buckets }, p) => {
-      for (const bucket of buckets) unpack(bucket, (taken.pack[p] as Allocated).array, sums);
-    });
-    layout.give(taken.pack);
+    for (const { p, bucket } of layout.loads) unpack(bucket, (taken.pack[p] as Allocated).array, sums);
     return gradients.map((_, i) => [sums[indices[i] as number] ?? null, variables[i]] as GradientAndVariable);
   }
 
@@ -315,37 +357,38 @@ export class Replicas implements Distribution {
         variables.map(({ value }) => value),
       );
     } catch (error) {
-      this.#broken = error;
+      this.#broken = error; // there are parts of two steps
       throw error;
     } finally {
+      this.#gathered = true;
       for (const variable of variables) Variable.use(variable, -1);
     }
   }
 
   async #gatherInto(layout: Layout, values: readonly FloatArray[]): Promise<void> {
     const { rank } = this.#communicator;
-    const pack = layout.take();
+    const full = layout.take();
     const hash = { layout: hashOf(this.#text, `${this.#steps} parts`) };
-    for (const [p, { places, buckets }] of layout.packings.entries()) {
-      const { array } = layout.own[p] as Allocated;
-      for (const { variable, first, length, at } of places[rank]?.values() ?? [])
-        array.set((values[variable] as FloatArray).subarray(first, first + length), at);
-      const full = (pack[p] as Allocated).array;
-      for (const bucket of buckets) {
-        const shard = this.#partOf(layout, p, bucket);
-        await this.#communicator.allGather(shard, full.subarray(bucket.begin, bucket.end), hash);
-        unpack(bucket, full, values, rank);
-      }
-    }
-    layout.give(pack);
+    const arrayOf = ({ p }: Load) => (full[p] as Allocated).array;
+    await pipelined(layout.loads, {
+      prepare: (load) => pack(load.bucket, values, arrayOf(load), rank),
+      run: (load) => {
+        const bucket = inBucket(load, full);
+        return this.#communicator.allGather(this.#ownIn(bucket), bucket, hash);
+      },
+      finish: (load) => unpack(load.bucket, arrayOf(load), values, rank),
+    });
+    layout.give(full);
   }
 
-  save(path: string, write: (path: string) => Promise<string>): Promise<void> {
+  save(path: string, write: Write): Promise<void> {
     const layout = { layout: hashOf(this.#fingerprint(), `${this.#runner.applied}`) };
     const step = this.#runner.applied;
-    if (this.shards === undefined) return saveWhole(this.#communicator, path, write, layout);
-    this.#checkWhole();
-    return saveParts(this.#communicator, path, write, { ...layout, step });
+    return this.#turn(() =>
+      this.shards === undefined
+        ? saveWhole(this.#communicator, path, write, layout)
+        : saveParts(this.#communicator, path, write, { ...layout, step }),
+    );
   }
 
   checkAtOnce(method: string): void {

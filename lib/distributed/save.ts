@@ -1,24 +1,16 @@
 // Saving, together: all ranks have saved, or all of them reject and what was there before counts.
-import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { begin, commit, nameOf } from '../checkpoint/shards.ts';
+import { PieceHasher, piecesIn } from '../checkpoint/pieces.ts';
+import { begin, commit, counts, nameOf } from '../checkpoint/shards.ts';
+import { kPiece, system } from '../checkpoint/system.ts';
+import { told, type Write } from '../distribution.ts';
 import type { Communicator } from './communicator.ts';
-import { CommunicatorError } from './errors.ts';
 
-type Write = (path: string) => Promise<string>;
+const kHash = 32; // bytes
+
 interface Agreed {
   readonly layout: bigint;
-}
-
-/** Runs what only this rank does; the others hear of an error in the place of their next collective. */
-async function told<R>(communicator: Communicator, part: () => Promise<R>): Promise<R> {
-  try {
-    return await part();
-  } catch (error) {
-    if (!(error instanceof CommunicatorError)) await communicator.fail(error).catch(() => {});
-    throw error;
-  }
 }
 
 /** Rank 0 writes what all have. */
@@ -44,19 +36,40 @@ export async function saveParts(
   const id = rank === 0 ? await told(communicator, () => begin(folder)) : new Uint8Array(8);
   await communicator.broadcast(id, 0, { layout });
   const own = join(folder, nameOf(id, rank, size));
-  const sha256 = await told(communicator, () => write(own));
-  const hashes = new Uint8Array(size * 32);
+  const hasher = new PieceHasher();
+  const sha256 = await told(communicator, () => write(own, hasher));
   try {
-    await communicator.allGather(new Uint8Array(Buffer.from(sha256, 'hex')), hashes, { layout });
+    const sizes = new Float64Array(size);
+    await communicator.allGather(Float64Array.of(hasher.bytes), sizes, { layout });
+    const lists = await gathered(communicator, [sha256, ...hasher.digest()], Math.max(...sizes), layout);
+    if (rank === 0) {
+      const files = lists.map(([sha256 = '', ...pieces], i) => {
+        const bytes = sizes[i] as number;
+        return { name: nameOf(id, i, size), sha256, bytes, pieces: pieces.slice(0, piecesIn(bytes, kPiece)) };
+      });
+      const manifest = { step, layout: layout.toString(16), piece: kPiece, files };
+      await told(communicator, () => commit(folder, manifest));
+    }
+    await communicator.barrier({ layout });
   } catch (error) {
-    await unlink(own).catch(() => {}); // no manifest will tell of it
+    if (!(await counts(folder, id))) await system.unlink(own).catch(() => {}); // no manifest will tell of it
     throw error;
   }
-  const files = Array.from({ length: size }, (_, i) => ({
-    name: nameOf(id, i, size),
-    sha256: Buffer.from(hashes.subarray(i * 32, (i + 1) * 32)).toString('hex'),
-  }));
-  const manifest = { step, layout: layout.toString(16), files };
-  if (rank === 0) await told(communicator, () => commit(folder, manifest));
-  await communicator.barrier({ layout });
+}
+
+/** The hashes of all ranks; the file that has most has `bytes`. */
+async function gathered(
+  communicator: Communicator,
+  own: readonly string[],
+  bytes: number,
+  layout: bigint,
+): Promise<readonly (readonly string[])[]> {
+  const length = kHash * (1 + piecesIn(bytes, kPiece));
+  const [part, all] = [new Uint8Array(length), new Uint8Array(length * communicator.size)];
+  part.set(Buffer.from(own.join(''), 'hex'));
+  await communicator.allGather(part, all, { layout });
+  const hashAt = (at: number) => Buffer.from(all.subarray(at, at + kHash)).toString('hex');
+  return Array.from({ length: communicator.size }, (_, rank) =>
+    Array.from({ length: length / kHash }, (_, i) => hashAt(rank * length + i * kHash)),
+  );
 }

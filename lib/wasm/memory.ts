@@ -10,7 +10,16 @@ const collected = new FinalizationRegistry<number>((bytes) => (live -= bytes));
 export const liveBytes = (): number => live;
 
 /** What a handle shares with the plans over it: it keeps its numbers when the handle is released. */
-export class Block {
+export interface Block {
+  readonly buffer: ArrayBuffer;
+  readonly begin: number;
+  readonly bytes: number;
+  /** Whether nobody has transferred it away. */
+  readonly isThere: boolean;
+  detach(): void;
+}
+
+class WholeBlock implements Block {
   buffer: ArrayBuffer;
   readonly begin = 0;
   readonly bytes: number;
@@ -26,11 +35,38 @@ export class Block {
     collected.register(this.buffer, bytes, this);
   }
 
+  get isThere(): boolean {
+    return this.buffer.byteLength === this.bytes;
+  }
+
   /** Takes the numbers from those who hold the buffer. */
   detach(): void {
     if (collected.unregister(this)) live -= this.bytes;
     if (this.buffer.byteLength > 0) this.buffer = structuredClone(this.buffer, { transfer: [this.buffer] });
   }
+}
+
+/** Bytes of a block, which lives as long. */
+class PartBlock implements Block {
+  readonly begin: number;
+  readonly bytes: number;
+  readonly #of: Block;
+
+  constructor(of: Block, begin: number, bytes: number) {
+    this.#of = of;
+    this.begin = of.begin + begin;
+    this.bytes = bytes;
+  }
+
+  get buffer(): ArrayBuffer {
+    return this.#of.buffer;
+  }
+
+  get isThere(): boolean {
+    return this.#of.isThere;
+  }
+
+  detach(): void {}
 }
 
 /** What lib/native.ts has as `Memory`. Where an array lies is for JavaScript to say: an offset is checked and has no effect. */
@@ -43,7 +79,7 @@ export class HostMemory implements Memory {
     if (!Number.isInteger(offset) || offset < 0 || offset >= 4096)
       throw rangeError('ERR_OPT_CONFIG_RANGE', 'Memory expects an offset below 4096');
     if (gpu >= 0) throw absentCuda();
-    this.#block = new Block(bytes);
+    this.#block = new WholeBlock(bytes);
   }
 
   /** The block behind a handle; throws for anything else and after `release`. */
@@ -54,8 +90,13 @@ export class HostMemory implements Memory {
     return value.#block;
   }
 
-  part(): never {
-    throw stateError('ERR_OPT_DISTRIBUTED', 'a state of which processes have parts expects the native addon');
+  part(begin: number, bytes: number): HostMemory {
+    const block = HostMemory.blockOf(this);
+    const isWithin = [begin, bytes].every((n) => Number.isInteger(n) && n >= 0) && begin + bytes <= block.bytes;
+    if (!isWithin) throw rangeError('ERR_OPT_LENGTH', 'a part of a memory expects to lie within it');
+    const part = new HostMemory(0);
+    part.#block = new PartBlock(block, begin, bytes);
+    return part;
   }
 
   buffer(): ArrayBuffer {

@@ -30,6 +30,9 @@ export interface Stream {
 export interface Tensor {
   readonly variable: number;
   readonly length: number;
+  /** Of a part of a variable: its first element, and the place of its first block among the sums of a run in two halves. */
+  readonly first: number;
+  readonly firstSum: number;
   readonly decay: boolean;
   readonly given: boolean;
   readonly needs: number; // -1: none
@@ -97,10 +100,11 @@ function tensorOf(spec: TensorSpec, pass: Omit<Pass, 'tensors'>, variables: numb
   const variable = whole(spec.variable, variables);
   const streams = spec.sources.map((source, i) => streamOver(source, storageNamed(spec.storages?.[i]), length));
   if (!fits(streams, length, pass)) throw rangeError('ERR_OPT_LENGTH', 'a tensor does not fit its rule or its memory');
-  const { decay, given = false, needs, rows, columns } = spec;
+  const { decay, given = false, needs, rows, columns, first = 0, firstSum = 0 } = spec;
   const isSparse = rows !== undefined;
   return {
     ...{ variable, length, decay, given, streams, skip: false, multiplier: 1, divisor: 1 },
+    ...{ first: whole(first), firstSum: whole(firstSum) },
     needs: needs === null ? -1 : whole(needs, 2 ** 30),
     ...(isSparse ? { rowsLate: whole(rows, 2 ** 30), columns: whole(columns) } : { rowsLate: -1, columns: 0 }),
     rows: new Uint32Array(0),
@@ -248,7 +252,7 @@ function rowsIn(array: View | null, { rowsLate, columns, length }: Tensor): Uint
 /** Memory can be transferred away, which native code does not notice. */
 function checkThere({ streams, extra, variable }: Tensor): void {
   const blocks = [...streams.flatMap(({ late, at }) => (late < 0 ? [at as Block] : [])), ...extra];
-  if (blocks.some(({ buffer, bytes }) => buffer.byteLength !== bytes))
+  if (blocks.some(({ isThere }) => !isThere))
     throw typeError('ERR_OPT_DETACHED', `memory of variable ${variable}: its ArrayBuffer has been detached`);
 }
 

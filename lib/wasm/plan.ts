@@ -77,12 +77,26 @@ export class WasmPlan implements Plan {
     return this.#now(arrays, this.#isFinite()) === 1;
   }
 
-  runAsync(arrays: Arrays, held: readonly unknown[], done: Done): void {
-    this.#later(arrays, held, done, this.#step());
+  runAsync(arrays: Arrays, held: readonly unknown[], done: Done, squares?: unknown): void {
+    const given = squares === undefined ? undefined : this.#doublesIn(squares, this.#variables);
+    this.#later(arrays, held, done, given === undefined ? this.#step() : this.#afterSums(given));
   }
 
-  sumsAsync(): never {
-    throw stateError('ERR_OPT_DISTRIBUTED', 'a state of which processes have parts expects the native addon');
+  sumsAsync(arrays: Arrays, held: readonly unknown[], done: Done, sums: unknown): void {
+    const tensors = (this.#passes ?? []).flatMap((pass) => pass.tensors);
+    const ends = tensors.map(({ firstSum, length }) => firstSum + blocksOf(length));
+    const to = this.#doublesIn(
+      sums,
+      ends.reduce((most, end) => Math.max(most, end), 0),
+    );
+    this.#later(arrays, held, done, this.#sums(to));
+  }
+
+  /** Memory for so many numbers. */
+  #doublesIn(memory: unknown, length: number): Float64Array {
+    const { buffer, begin, bytes } = HostMemory.blockOf(memory);
+    if (bytes < length * 8) throw rangeError('ERR_OPT_LENGTH', 'the sums of a plan do not fit their memory');
+    return new Float64Array(buffer, begin, length);
   }
 
   finiteAsync(arrays: Arrays, held: readonly unknown[], done: Done): void {
@@ -145,12 +159,37 @@ export class WasmPlan implements Plan {
   // the work of a step
 
   *#step(): Parts<number> {
+    const [before, after] = this.#halves();
+    for (const pass of before) yield* this.#run(pass);
+    const clipping = after.filter((pass) => this.#clips(pass));
+    this.#norm = clipping.length === 0 ? -1 : this.#clip(clipping, yield* this.#squares(clipping));
+    for (const pass of after) yield* this.#run(pass);
+    return this.#norm;
+  }
+
+  /** What comes before the first clipping, and the rest. */
+  #halves(): readonly [readonly Pass[], readonly Pass[]] {
     const passes = this.#passes ?? [];
     const clipping = passes.findIndex((pass) => this.#clips(pass));
     const first = clipping < 0 ? passes.length : clipping;
-    for (const pass of passes.slice(0, first)) yield* this.#run(pass);
-    this.#norm = clipping < 0 ? -1 : yield* this.#clip(passes.filter((pass) => this.#clips(pass)));
-    for (const pass of passes.slice(first)) yield* this.#run(pass);
+    return [passes.slice(0, first), passes.slice(first)];
+  }
+
+  /** The first half of a step on parts: writes the sums of squares of their blocks. */
+  *#sums(to: Float64Array): Parts<number> {
+    const [before, after] = this.#halves();
+    for (const pass of before) yield* this.#run(pass);
+    for (const pass of after.filter((one) => this.#clips(one)))
+      for (const tensor of there(pass)) to.set(yield* this.#sumsOf(pass, tensor), tensor.firstSum);
+    return -1;
+  }
+
+  /** The second half, with the squares of all variables. */
+  *#afterSums(squares: Float64Array): Parts<number> {
+    const [, after] = this.#halves();
+    const clipping = after.filter((pass) => this.#clips(pass));
+    this.#norm = this.#clip(clipping, squares);
+    for (const pass of after) yield* this.#run(pass);
     return this.#norm;
   }
 
@@ -208,10 +247,14 @@ export class WasmPlan implements Plan {
 
   // norms
 
-  *#clip(passes: readonly Pass[]): Parts<number> {
+  *#squares(passes: readonly Pass[]): Parts<Float64Array> {
     const squares = new Float64Array(this.#variables);
     for (const pass of passes)
       for (const tensor of there(pass)) squares[tensor.variable] = yield* this.#squaresOf(pass, tensor);
+    return squares;
+  }
+
+  #clip(passes: readonly Pass[], squares: Float64Array): number {
     const total = squares.reduce((sum, square) => sum + square, 0);
     for (const pass of passes) for (const tensor of pass.tensors) this.#setFactor(pass, tensor, squares, total);
     return Math.sqrt(total);
@@ -232,14 +275,20 @@ export class WasmPlan implements Plan {
   *#squaresOf(pass: Pass, tensor: Tensor): Parts<number> {
     const unscale = this.#number(this.#controlOf(pass), 'unscale');
     if (tensor.rowsLate >= 0) return yield* this.#squaresOfRows(pass, tensor, unscale);
-    const sums = [];
+    return this.#scratch.fold(yield* this.#sumsOf(pass, tensor));
+  }
+
+  /** Of the blocks of a dense gradient. */
+  *#sumsOf(pass: Pass, tensor: Tensor): Parts<readonly number[]> {
+    const unscale = this.#number(this.#controlOf(pass), 'unscale');
+    const sums: number[] = [];
     for (const span of stages(tensor.length)) {
       this.#loadGradient(pass, tensor, span);
       const { kernels, tensor: at } = this.#scratch;
       sums.push(kernels.sumOfSquares(pass.dtype, at, 0, span.length, unscale));
       yield;
     }
-    return this.#scratch.fold(sums);
+    return sums;
   }
 
   /** The same sums as of the dense gradient: those of blocks without a row are 0. */

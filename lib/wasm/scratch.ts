@@ -59,10 +59,10 @@ export class Scratch {
     this.#view = new DataView(buffer);
   }
 
-  /** Writes the Control of a pass, and the Tensor whose streams are the stages; `first` is the element at their beginning. */
+  /** Writes the Control of a pass, and the Tensor whose streams are the stages; `begin` is the element at their beginning. */
   describe(
-    { streams, length, variable, decay, multiplier, divisor }: Tensor,
-    first: number,
+    { streams, length, first, variable, decay, multiplier, divisor }: Tensor,
+    begin: number,
     control: Float64Array,
   ): void {
     const [view, at, offset] = [this.#view, this.tensor, this.#layout];
@@ -75,7 +75,7 @@ export class Scratch {
       view.setUint8(at + offset.storage + i, storage);
     });
     this.#word(at + offset.length, length);
-    this.#word(at + offset.first, first);
+    this.#word(at + offset.first, first + begin);
     this.#word(at + offset.variable, variable);
     view.setUint8(at + offset.decay, Number(decay));
     view.setFloat64(at + offset.multiplier, multiplier, true);
