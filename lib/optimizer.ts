@@ -427,7 +427,8 @@ export abstract class Optimizer<F extends Fields = Fields> {
   /**
    * Shares its steps with other processes, all of which call this with communicators of one group: `apply_async` then steps on the sum
    * of their gradients (or the mean), the same bits everywhere. Variables and state become those of rank 0 if it is built; else the
-   * first step finds out whether the variables are the same. docs/scale.md.
+   * first step finds out whether the variables are the same. Variables may lie on a GPU, but for `shard_state`: their gradients are
+   * summed on the host. docs/scale.md.
    *
    * @param communicator of `keras-optimizers/distributed`
    * @param options `reduction`: "sum" (default, Keras's) or "mean"; `shard_state` (default false): each process keeps and steps a part of
@@ -435,7 +436,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   `apply_async` is called for each of them, and the last call steps; for all divisors the bits are those of one process;
    *   `bucket_bytes` (default 4 MiB): what is sent at once
    * @throws (rejects) TypeError `ERR_OPT_CONFIG_TYPE`, RangeError `ERR_OPT_CONFIG_RANGE`; CommunicatorError `ERR_COMM_MISMATCH` on all
-   *   ranks where class, options or variables differ; Error `ERR_OPT_DISTRIBUTED`, `ERR_OPT_BUSY`, `ERR_OPT_DISPOSED`
+   *   ranks where class, options or variables differ; TypeError `ERR_OPT_DEVICE`; Error `ERR_OPT_DISTRIBUTED`, `ERR_OPT_BUSY`, `ERR_OPT_DISPOSED`
    * @example await optimizer.distribute(await connect(), { shard_state: true });
    */
   async distribute(communicator: Communicator, options: DistributeOptions = {}): Promise<void> {

@@ -1,6 +1,6 @@
 // The gradients of one process as arrays of numbers, one for each variable: what is summed.
 import { allocated, type FloatArray } from '../arrays.ts';
-import { nameOf } from '../devices.ts';
+import { isSpace, nameOf } from '../devices.ts';
 import { describe, rangeError, stateError, typeError } from '../errors.ts';
 import { gradientArray } from '../gradients.ts';
 import { IndexedSlices } from '../indexed_slices.ts';
@@ -8,17 +8,21 @@ import { addon, type Dtype } from '../native.ts';
 import type { Given } from '../parts.ts';
 import type { Roster } from '../roster.ts';
 import { SparseGradients } from '../rows.ts';
-import { Variable } from '../variable.ts';
+import type { DeviceStorage } from '../storage.ts';
+import { deviceStorageOf, Variable } from '../variable.ts';
+
+/** Of one variable: an array, or what comes from a GPU. */
+export type Dense = FloatArray | Promise<FloatArray>;
 
 /**
  * Checks the gradients of a step; those of variables that have none are null. Sparse gradients become dense. Arrays are the caller's
- * own where they fit as they are.
+ * own where they fit as they are; of a GPU they are what is there after all that it has been given.
  */
-export function denseGradients(who: string, roster: Roster, { gradients, variables }: Given): (FloatArray | null)[] {
-  if (roster.site !== undefined)
+export function denseGradients(who: string, roster: Roster, { gradients, variables }: Given): (Dense | null)[] {
+  if (isSpace(roster.site))
     throw typeError(
       'ERR_OPT_DEVICE',
-      `${who} is distributed and expects variables on the cpu, they are on ${nameOf(roster.site)}`,
+      `${who} is distributed and expects variables on the cpu or a GPU, they are on ${nameOf(roster.site)}`,
     );
   if (!roster.asyncSafe)
     throw typeError(
@@ -34,7 +38,7 @@ export function denseGradients(who: string, roster: Roster, { gradients, variabl
       'ERR_OPT_LENGTH',
       `${who} expects ${indices.length} gradients, one for each variable, got ${count}`,
     );
-  const arrays: (FloatArray | null)[] = roster.variables.map(() => null);
+  const arrays: (Dense | null)[] = roster.variables.map(() => null);
   indices.forEach((index, i) => {
     const variable = roster.variables[index] as Variable;
     arrays[index] = denseArray(gradients === undefined ? variable.gradient : gradients[i], i, variable);
@@ -44,7 +48,9 @@ export function denseGradients(who: string, roster: Roster, { gradients, variabl
   return arrays;
 }
 
-function denseArray(gradient: unknown, i: number, variable: Variable): FloatArray | null {
+function denseArray(gradient: unknown, i: number, variable: Variable): Dense | null {
+  const there = deviceStorageOf(gradient);
+  if (there !== undefined) return fromDevice(there, i, variable);
   const slices = IndexedSlices.partsOf(gradient);
   if (slices === undefined) return gradientArray(gradient, i, variable, null) as FloatArray | null;
   const merged = new SparseGradients(undefined);
@@ -53,4 +59,14 @@ function denseArray(gradient: unknown, i: number, variable: Variable): FloatArra
   addon.putRows(array, rows, columns, values);
   merged.release();
   return array;
+}
+
+function fromDevice(there: DeviceStorage, i: number, variable: Variable): Promise<FloatArray> {
+  const { length, dtype } = there;
+  const storage = Variable.storageOf(variable);
+  if (dtype !== variable.dtype)
+    throw typeError('ERR_OPT_ARRAY_TYPE', `gradients[${i}] is ${dtype}, its variable is ${variable.dtype}`);
+  if (length !== storage.length)
+    throw rangeError('ERR_OPT_LENGTH', `gradients[${i}] has ${length} elements, its variable has ${storage.length}`);
+  return there.read();
 }

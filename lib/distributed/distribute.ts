@@ -1,7 +1,8 @@
 // `Optimizer.distribute`: the ranks agree about the optimizer, its variables and state become those of rank 0, and its steps are shared
 // from then on.
 import { finite, flag, nullable, oneOf, readOptions, whole, type Options } from '../configurable.ts';
-import { rangeError, stateError } from '../errors.ts';
+import { nameOf } from '../devices.ts';
+import { rangeError, stateError, typeError } from '../errors.ts';
 import { awaitState, type StateToCome } from '../checkpoint/state_to_come.ts';
 import { stateOf, type StateOf } from '../checkpoint/state_of.ts';
 import { Optimizer } from '../optimizer.ts';
@@ -35,6 +36,11 @@ export async function distribute(
     throw stateError(
       'ERR_OPT_DISTRIBUTED',
       `${who}.distribute expects an optimizer that does not share its state yet: call build before, or leave the first step to find out`,
+    );
+  if (settings.shard_state && runner.state?.site !== undefined)
+    throw typeError(
+      'ERR_OPT_DEVICE',
+      `${who}.distribute expects shard_state only for variables on the cpu, they are on ${nameOf(runner.state.site)}`,
     );
   const holder = {}; // nobody steps meanwhile
   runner.hold(holder);

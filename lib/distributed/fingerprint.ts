@@ -34,7 +34,7 @@ export function rates(optimizer: Optimizer): string {
 export function digestOf(variables: readonly Variable[]): Uint8Array {
   const hash = createHash('sha256');
   for (const variable of variables) {
-    const { value } = variable;
+    const value = Variable.storageOf(variable).now?.() ?? variable.value;
     hash.update(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
   }
   return new Uint8Array(hash.digest());

@@ -38,6 +38,8 @@ interface Taken {
   readonly pack: Pack;
   /** Gradients that are not in there yet: they stay where they are until the sums begin. */
   readonly late: readonly (FloatArray | null)[];
+  /** What comes from a GPU has come. */
+  readonly ready: Promise<void>;
 }
 
 /** The sum of the backward passes [begin, end). */
@@ -147,12 +149,22 @@ export class Replicas implements Distribution {
   #take(given: Given, atOnce: boolean): Taken {
     const layout = this.#layoutNow();
     const arrays = denseGradients(this.#who, layout.roster, given);
-    const waits = (array: FloatArray | null) => !atOnce && array !== null && memoryOf(array) !== undefined;
+    const isLate = (array: FloatArray) => !atOnce && memoryOf(array) !== undefined;
     const taken = layout.take();
-    const now = arrays.map((array) => (waits(array) ? null : array));
-    for (const { p, bucket } of layout.loads) pack(bucket, now, (taken[p] as Allocated).array);
-    const late = arrays.map((array) => (waits(array) ? array : null));
-    return { given, present: arrays.map((array) => array !== null), pack: taken, late };
+    const late: (FloatArray | null)[] = arrays.map(() => null);
+    const place = (found: readonly (FloatArray | null)[]) => {
+      found.forEach((array, i) => {
+        if (array !== null && isLate(array)) late[i] = array;
+      });
+      const now = found.map((array, i) => (late[i] ? null : array));
+      for (const { p, bucket } of layout.loads) pack(bucket, now, (taken[p] as Allocated).array);
+    };
+    place(arrays.map((array) => (array instanceof Promise ? null : array)));
+    const coming = arrays.map((array) => Promise.resolve(array instanceof Promise ? array : null));
+    const waits = arrays.some((array) => array instanceof Promise);
+    const ready = waits ? Promise.all(coming).then(place) : Promise.resolve();
+    ready.catch(() => {}); // whoever waits for it hears of it
+    return { given, present: arrays.map((array) => array !== null), pack: taken, late, ready };
   }
 
   #layoutNow(): Layout {
@@ -174,6 +186,7 @@ export class Replicas implements Distribution {
   async #step(taken: Taken): Promise<number> {
     const count = this.#leaves / this.#communicator.size;
     try {
+      await taken.ready;
       await this.#add(taken);
     } catch (error) {
       return this.#fail(error);
@@ -288,6 +301,7 @@ export class Replicas implements Distribution {
   async #stepOnSums(taken: Taken): Promise<number> {
     const layout = this.#layoutNow();
     try {
+      await taken.ready;
       await this.#agree();
       if (this.shards !== undefined) this.#copyOwn(layout, taken.pack);
       return await this.#stepOn(layout, taken.pack, taken);
@@ -312,6 +326,7 @@ export class Replicas implements Distribution {
       const taken = await told(this.#communicator, () => this.#runner.alone(() => this.#take(given, false)));
       const layout = this.#layoutNow();
       try {
+        await told(this.#communicator, () => taken.ready);
         await this.#agree();
         await this.#reduce(taken.pack, [], taken.late, this.#hash(taken.present), true);
         return this.#sumsIn(layout, taken, given);
