@@ -63,8 +63,13 @@ export interface Info {
   };
   /** The instruction set of steps on the host; `wasm` is WebAssembly. */
   readonly backend: string;
-  /** All that the addon has, the best first, and why one cannot be used; null if it can. */
-  readonly backends: readonly { readonly name: string; readonly unusable: string | null }[];
+  /** All that the addon has, the best first. */
+  readonly backends: readonly {
+    /** As `KERAS_OPTIMIZERS_BACKEND` has it. */
+    readonly name: string;
+    /** Why it cannot be used; null if it can. */
+    readonly unusable: string | null;
+  }[];
   /** That a step may use. */
   readonly threads: number;
   /** Of GPUs. */

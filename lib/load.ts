@@ -1,7 +1,7 @@
 // Finds the addon: the one file that knows where it may lie. What is asked for by KERAS_OPTIMIZERS_ADDON, or else the first that loads
 // of a local build, the build that the package brings for this platform, and WebAssembly.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import nodeModule from 'node:module'; // its members by name are what some bundlers take out
 import { dirname, join, resolve } from 'node:path';
 
 import { stateError } from './errors.ts';
@@ -39,8 +39,8 @@ interface Place {
 // In a bundle this module is a part of another file, and a bundle of CommonJS has no import.meta.url.
 declare const __filename: string | undefined;
 const url: string | undefined = import.meta.url;
-const here = url || (typeof __filename === 'string' ? __filename : join(process.cwd(), 'bundle.cjs'));
-const require = createRequire(here);
+const inFolder = join(process.cwd(), 'bundle.cjs');
+const here = url || (typeof __filename === 'string' ? __filename : inFolder);
 
 /** What package.json says of a package. */
 interface Manifest {
@@ -48,19 +48,31 @@ interface Manifest {
   readonly version: string;
 }
 
-/** This package: its folder, and what its package.json says. From a bundle, the one that is installed where the bundle lies. */
+/**
+ * This package: its folder, and what its package.json says. From a bundle, the one that is installed where the bundle lies, or where the
+ * process was started: some bundlers write the place of this file on their machine into the bundle.
+ */
 function packageFrom(): { readonly folder: string; readonly manifest: Manifest } | undefined {
-  for (const request of ['../package.json', 'keras-optimizers/package.json'])
+  const own = nodeModule.createRequire(here);
+  const started = nodeModule.createRequire(inFolder);
+  const requests = [
+    [own, '../package.json'],
+    [own, 'keras-optimizers/package.json'],
+    [started, 'keras-optimizers/package.json'],
+  ] as const;
+  for (const [require, request] of requests)
     try {
       const manifest = require(request) as Manifest;
       if (manifest.name === 'keras-optimizers') return { folder: dirname(require.resolve(request)), manifest };
-    } catch {
-      // not there
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'MODULE_NOT_FOUND' && code !== 'ERR_INVALID_ARG_VALUE') throw error;
     }
   return undefined;
 }
 
 const installed = packageFrom();
+const require = nodeModule.createRequire(here);
 
 /** The version of this package; empty in a bundle beside which it is not installed. */
 export const version = installed?.manifest.version ?? '';
@@ -97,6 +109,20 @@ function whyAbsent({ kind, file }: Place): string {
   return others === '' ? 'not there' : `not there: the package brings a build for ${others}, this is ${platformName()}`;
 }
 
+const needed = [
+  'Memory',
+  'backends',
+  'beyondLine',
+  'controls',
+  'cuda',
+  'mergeRows',
+  'newPlan',
+  'putRows',
+  'rules',
+  'threadCount',
+  'trace',
+] as const satisfies readonly (keyof Addon)[];
+
 // What the system's loader says, and what that means.
 const meanings: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[] = [
   [/version `GLIBC_([\d.]+)' not found/, ([, of]) => `it needs glibc ${of}, which is newer than this system's`],
@@ -126,12 +152,30 @@ export function whyBroken(error: unknown): string {
   return text;
 }
 
-const open = ({ kind, file }: Place): Addon =>
-  kind === 'wasm' ? wasmAddon(require(file) as WasmModule) : (require(file) as Addon);
+const isWasm = (exported: object): exported is WasmModule => 'tables' in exported;
+
+/** Throws unless it is an addon of this version, with memory that this runtime takes: some refuse that of native code. */
+function open({ file }: Place): Addon {
+  const exported = require(file) as Partial<Addon> | WasmModule;
+  if (isWasm(exported)) {
+    if (version !== '' && exported.version !== version)
+      throw new Error(`it belongs to version ${exported.version} of the package, this is ${version}`);
+    return wasmAddon(exported);
+  }
+  const missing = needed.filter((name) => exported[name] === undefined);
+  if (missing.length > 0)
+    throw new Error(`it is no addon of this version of the package: it lacks ${missing.join(', ')}`);
+  const addon = exported as Addon;
+  const memory = new addon.Memory(64);
+  memory.buffer();
+  memory.release();
+  return addon;
+}
 
 /** The addon of the first place that has one, and why not those before it. */
 function loadFirst(places: readonly Place[]): Loaded {
   const passed: PassedOver[] = [];
+  let forbidden: Error | undefined;
   for (const place of places) {
     const { kind, file } = place;
     if (!existsSync(file)) {
@@ -141,10 +185,11 @@ function loadFirst(places: readonly Place[]): Loaded {
     try {
       return { addon: open(place), file, kind, passed };
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED') throw disabled(file, error as Error);
+      if ((error as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED') forbidden ??= disabled(file, error as Error);
       passed.push({ place: file, why: whyBroken(error) });
     }
   }
+  if (forbidden !== undefined) throw forbidden;
   throw stateError('ERR_ADDON_LOAD', `keras-optimizers found no addon: ${listed(passed)}: ${advice()}`);
 }
 
@@ -159,7 +204,7 @@ const advice = (): string =>
 const disabled = (file: string, { message }: Error): Error =>
   stateError(
     'ERR_ADDON_DISABLED',
-    `keras-optimizers could not load ${file}: ${message}: start node with --allow-addons (and without --no-addons), or set KERAS_OPTIMIZERS_ADDON=wasm`,
+    `keras-optimizers could not load ${file}: ${message}: start node with --allow-addons (and without --no-addons)`,
   );
 
 function load(): Loaded {

@@ -343,7 +343,8 @@ const maxThreads = 1024;
 
 /**
  * How many threads a step may use, the calling one included. Default: the cores this process may use, or
- * `KERAS_OPTIMIZERS_NUM_THREADS`. Results do not depend on it. It holds for the whole process, workers included.
+ * `KERAS_OPTIMIZERS_NUM_THREADS`. Results do not depend on it. It holds for the whole process, workers included. On WebAssembly there is
+ * one, whatever is asked for.
  *
  * @param count 1 to 1024
  * @throws RangeError `ERR_OPT_CONFIG_RANGE`, TypeError `ERR_OPT_CONFIG_TYPE`
@@ -366,6 +367,6 @@ function checkThreads(who: string, count: unknown): void {
 if (addon.threadCount() === 0) {
   const asked = environment.KERAS_OPTIMIZERS_NUM_THREADS;
   const count = asked ? Number(asked) : Math.min(availableParallelism(), maxThreads);
-  checkThreads('KERAS_OPTIMIZERS_NUM_THREADS', count);
+  checkThreads('KERAS_OPTIMIZERS_NUM_THREADS', asked && Number.isNaN(count) ? asked : count);
   addon.setThreadCount(count);
 }

@@ -16,7 +16,7 @@ build() {
 
 cuda=OFF
 if command -v nvcc >/dev/null; then cuda=ON; else printf 'there is no nvcc: this is a build for the CPU only\n'; fi
-build '' # whose undefined symbols say what the next link needs
+build OFF # whose undefined symbols say what the next link needs
 bash scripts/trampolines.sh $built "$PWD/build-release/trampolines.S" "${floors[@]}"
 build "$PWD/build-release/trampolines.S"
 mkdir -p "$(dirname "$output")"

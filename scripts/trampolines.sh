@@ -25,8 +25,8 @@ while read -r version symbol; do
   printf -- '-Wl,--wrap=%s\n' "$symbol" >>"$output.options"
   # What libstdc++'s headers look at before they count references: there are always threads.
   if [ "$symbol" = __libc_single_threaded ]; then
-    printf '.globl __wrap_%s\n.type __wrap_%s, @object\n.size __wrap_%s, 1\n.section .rodata\n__wrap_%s: .byte 0\n.text\n' \
-      "$symbol" "$symbol" "$symbol" "$symbol" >>"$output"
+    printf '.globl __wrap_%s\n.hidden __wrap_%s\n.type __wrap_%s, @object\n.size __wrap_%s, 1\n.section .rodata\n__wrap_%s: .byte 0\n.text\n' \
+      "$symbol" "$symbol" "$symbol" "$symbol" "$symbol" >>"$output"
     continue
   fi
   # What an older one has under another name: the exception that this one derives from.
@@ -34,8 +34,8 @@ while read -r version symbol; do
   [ "$symbol" != _ZSt28__throw_bad_array_new_lengthv ] || known=_ZSt17__throw_bad_allocv
   old=$(versions "$known" | head -n 1)
   if [ -z "$old" ] || isNewer "$old"; then printf '%s needs %s of %s, which older ones do not have\n' "$addon" "$symbol" "$version" && exit 1; fi
-  printf '.globl __wrap_%s\n.type __wrap_%s, @function\n.symver old_%s, %s@%s\n__wrap_%s: jmp old_%s@PLT\n' \
-    "$symbol" "$symbol" "$symbol" "$known" "$old" "$symbol" "$symbol" >>"$output"
+  printf '.globl __wrap_%s\n.hidden __wrap_%s\n.type __wrap_%s, @function\n.symver old_%s, %s@%s\n__wrap_%s: jmp old_%s@PLT\n' \
+    "$symbol" "$symbol" "$symbol" "$symbol" "$known" "$old" "$symbol" "$symbol" >>"$output"
 done < <(objdump -T "$addon" | awk '/\*UND\*/ && /GLIBC/ { gsub(/[()]/, "", $(NF - 1)); print $(NF - 1), $NF }')
 printf '.section .note.GNU-stack, "", @progbits\n' >>"$output"
 printf '%d symbols newer than %s are reached by their old versions\n' "$(wc -l <"$output.options")" "${floors[*]}"

@@ -400,7 +400,7 @@ describe('keras-optimizers', () => {
       bin: Record<string, string>;
       version: string;
     };
-    assert.deepEqual(bin, { 'keras-optimizers': './dist/cli/index.js' });
+    assert.deepEqual(bin, { 'keras-optimizers': 'dist/cli/index.js' });
     assert.match(readFileSync(program, 'utf8'), /^#!\/usr\/bin\/env node\n/);
     assert.equal(
       execFileSync(process.execPath, ['--import', 'tsx', program, '--version'], { encoding: 'utf8' }),

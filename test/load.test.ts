@@ -49,9 +49,10 @@ describe('the loader', () => {
   };
   const put = (path: string, target = loaded.file): void => symlinkSync(target, made(path));
   const damage = (path: string): void => writeFileSync(made(path), 'no library');
-  function say(asked = ''): Said {
+  function say(asked = '', flags: readonly string[] = []): Said {
     const env = { ...process.env, KERAS_OPTIMIZERS_ADDON: asked };
-    const { stdout, stderr } = spawnSync(process.execPath, ['-e', program], { cwd: folder, env, encoding: 'utf8' });
+    const args = [...flags, '-e', program];
+    const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder, env, encoding: 'utf8' });
     assert.isNotEmpty(stdout, stderr);
     return JSON.parse(stdout) as Said;
   }
@@ -89,8 +90,20 @@ describe('the loader', () => {
     assert.deepEqual(places(addon.passed), order);
     assert.match(addon.passed[2]?.why ?? '', /brings a build for sunos-sparc, this is /);
     assert.deepEqual(warnings, []);
+    assert.equal(say(join(folder, wasm)).backend, 'wasm');
     put(cmake);
     assert.equal(say('wasm').addon.kind, 'wasm');
+    const forbidden = say('', ['--no-addons']);
+    assert.equal(forbidden.addon.kind, 'wasm');
+    assert.match(forbidden.warnings[0] ?? '', /build-cmake.*disabled/);
+  });
+  it('refuses what belongs to another version of the package', () => {
+    const of = (text: string): string => {
+      writeFileSync(join(folder, 'other.cjs'), `module.exports = ${text};`);
+      return say(join(folder, 'other.cjs')).message ?? '';
+    };
+    assert.match(of('{ rules: [] }'), /it is no addon of this version of the package: it lacks Memory, backends, /);
+    assert.match(of("{ version: '0.0.1', tables: {} }"), /it belongs to version 0\.0\.1 of the package, this is /);
   });
   it('lists every place where there is nothing', () => {
     const { code, message = '' } = say();

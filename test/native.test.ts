@@ -1,9 +1,7 @@
 // The compiled code itself: what the compiler made of the rules, what a step leaves behind, what TypeScript and the headers
 // promise each other, and the ways to load it.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { assert } from 'chai';
@@ -17,11 +15,6 @@ import { backends } from './random.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const objectOf = (set: string): string => here(`../build-cmake/CMakeFiles/kernels.dir/native/cpu/${set}.cpp.o`);
-const architectures: Readonly<Record<string, readonly string[]>> = {
-  baseline: [],
-  avx2: ['-mavx2', '-mfma'],
-  avx512: ['-mfma', '-mavx512f', '-mavx512vl', '-mavx512bw', '-mavx512dq'],
-};
 const registers: Readonly<Record<string, string>> = { baseline: 'xmm', avx2: 'ymm', avx512: 'zmm' };
 
 /** Disassembled functions of an object by their demangled names. */
@@ -32,17 +25,6 @@ function functionsOf(object: string): Map<string, string> {
   });
   const parts = text.split(/^[0-9a-f]+ <(.*)>:$/m).slice(1);
   return new Map(parts.flatMap((part, i) => (i % 2 === 0 ? [[part, parts[i + 1] ?? ''] as const] : [])));
-}
-
-/** Builds a program of test/native and runs it: it prints what went wrong. */
-function checkProgram(name: string, architecture: readonly string[]): void {
-  const program = join(mkdtempSync(join(tmpdir(), `${name}-`)), name);
-  const flags = ['-std=c++17', '-O2', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-pthread'];
-  execFileSync('g++', [...flags, ...architecture, here(`native/${name}.cpp`), '-o', program, '-ldl']);
-  const { stdout, status } = spawnSync(program, { encoding: 'utf8' });
-  rmSync(dirname(program), { recursive: true });
-  assert.equal(stdout, '');
-  assert.equal(status, 0);
 }
 
 // A loop's name: rule, dtype, preparation, decay, average, storage of the slots, way.
@@ -113,31 +95,6 @@ describe('the compiled kernels', () => {
         assert.lengthOf([...names], part === 'squares' ? 4 : 1, part);
         for (const [, body] of found) assert.match(body, new RegExp(`${operation}\\s.*%${register}`), part);
       }
-    });
-  it('divide quickly as the processor divides, or know that they may not have', function () {
-    this.timeout(120_000);
-    if (!addon.backends.some(({ name, unusable }) => name === 'avx2' && unusable === null)) {
-      console.log('      not run: this processor has no FMA');
-      this.skip();
-    }
-    checkProgram('division', ['-mfma']);
-  });
-  it('would flush denormals as the processor does where there is none that can', function () {
-    this.timeout(120_000);
-    checkProgram('float32', []);
-  });
-  it('raise to a power as exactly as they say', function () {
-    this.timeout(120_000);
-    checkProgram('power', []);
-  });
-  for (const [set, flags] of Object.entries(architectures))
-    it(`multiply matrices in the order that is promised, ${set}`, function () {
-      this.timeout(120_000);
-      if (!addon.backends.some(({ name, unusable }) => name === set && unusable === null)) {
-        console.log(`      not run: this processor has no ${set}`);
-        this.skip();
-      }
-      checkProgram('product', flags);
     });
   it('share no symbol', () => {
     const result = spawnSync(here('symbols.sh'), Object.keys(registers).map(objectOf), { encoding: 'utf8' });

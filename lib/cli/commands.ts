@@ -31,7 +31,7 @@ export interface Command {
   run(given: readonly string[], values: Values, terminal: Terminal): Promise<void>;
 }
 
-/** A command before it is needed: `--help` works where the addon does not load. */
+/** A command before it is needed: the program's `--help`, `info` and `build` work where no addon loads. */
 export interface Entry {
   readonly summary: string;
   load(): Promise<Command>;

@@ -1,6 +1,7 @@
 // The addon over the kernels as WebAssembly: everything that lib/native.ts asks of a native one, in memory of JavaScript's.
 import { rangeError, stateError } from '../errors.ts';
 import type { Addon, Trace } from '../native.ts';
+import { environment } from '../platform.ts';
 import { cuda, distributed } from './absent.ts';
 import { compiled, type WasmModule } from './kernels.ts';
 import { HostMemory, liveBytes } from './memory.ts';
@@ -15,7 +16,6 @@ export function wasmAddon(module: WasmModule): Addon {
   const { rules, traces, traceOfDecay, controls, controlSize } = module.tables;
   const kernels = compiled(module);
   const workshop: Workshop = { rules, controls, controlSize, compiled: kernels, scratch: new Scratch(kernels, kRoom) };
-  let threads = 0; // as many as are asked for; steps take one
   return {
     ...{
       cuda,
@@ -35,12 +35,15 @@ export function wasmAddon(module: WasmModule): Addon {
     floatingPointControl: () => 0,
     beyondLine: () => 0,
     useHugePages: () => {},
-    threadCount: () => threads,
-    setThreadCount: (count) => {
-      threads = count;
-    },
+    threadCount: () => 1,
+    setThreadCount: () => {},
     newPlan: (backend, passes, variables, control) => {
       if (backend !== 0) throw stateError('ERR_OPT_BACKEND', 'this backend cannot run here');
+      if (environment.KERAS_OPTIMIZERS_BLAS && passes.some(({ rule }) => rules[rule]?.whole === 'orthogonal'))
+        throw stateError(
+          'ERR_OPT_BLAS',
+          'KERAS_OPTIMIZERS_BLAS expects the native addon: WebAssembly loads no library',
+        );
       return new WasmPlan(workshop, passes, variables, control);
     },
   };

@@ -1,7 +1,7 @@
 // npm run test:pack: the package as a user gets it. Packs it, looks at what is inside, installs it without a network, an install script or
 // a compiler, and trains with it in every way that is promised; then without its binary, with the same bits. What cannot run here is
 // printed with the reason. Over 200 lines: a stage after the other.
-// Usage: tsx test/pack/run.ts [--only TEXT]; --only runs the stages whose names contain TEXT, and the two that they need
+// Usage: tsx test/pack/run.ts [--only TEXT] [--partial]; --partial takes a package without all that is compiled for it; --only runs the stages whose names contain TEXT, and the two that they need
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import {
   cpSync,
@@ -28,10 +28,15 @@ const programs = join(root, 'test/pack/programs');
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'keras-optimizers-pack-')));
 const tools = join(root, 'build-pack-tools'); // kept between runs
 const npm = join(execFileSync('npm', ['root', '--global'], { encoding: 'utf8' }).trim(), 'npm/bin/npm-cli.js');
-const { values: given } = parseArgs({ options: { only: { type: 'string', default: '' } } });
+const { values: given } = parseArgs({
+  options: { only: { type: 'string', default: '' }, partial: { type: 'boolean', default: false } },
+});
 
 const prebuild = `prebuilds/${process.platform}-${process.arch}/keras_optimizers.node`;
 const wasm = 'dist/wasm/module.cjs';
+
+/** What is not in the repository, and the script that makes it. */
+const compiledBy = { [prebuild]: 'release:addon', [wasm]: 'build:wasm', 'headers/napi.h': 'build:headers' };
 
 class Cannot extends Error {}
 
@@ -138,11 +143,9 @@ function same(found: Trained, kind: string): string {
 const kind = (): string => (existsSync(join(installed, prebuild)) ? 'prebuild' : 'wasm');
 
 function pack(): string {
-  for (const path of [prebuild, wasm])
-    if (!existsSync(join(root, path)))
-      console.log(
-        `   without ${path}: it is not built here (npm run ${path === wasm ? 'build:wasm' : 'release:addon'})`,
-      );
+  const absent = Object.entries(compiledBy).filter(([path]) => !existsSync(join(root, path)));
+  for (const [path, script] of absent) console.log(`   without ${path}: npm run ${script} makes it`);
+  expect(absent.length === 0 || given.partial, 'all that is compiled for the package, or --partial');
   const [about] = JSON.parse(
     npmRun(['pack', '--ignore-scripts', '--json', '--silent', '--pack-destination', folder], { cwd: root }),
   ) as {
@@ -167,7 +170,7 @@ function pack(): string {
     expect(paths.includes(path), `${path} in the tarball`);
   const foreign = paths.filter(
     (path) =>
-      !/^(dist|native|cuda|headers|prebuilds)\/|^[A-Z_]+(\.md)?$|^CMakeLists\.txt$|^package\.json$/.test(path) ||
+      !/^(dist|native|cuda|docs|headers|prebuilds)\/|^[A-Z_]+(\.md)?$|^CMakeLists\.txt$|^package\.json$/.test(path) ||
       /tsbuildinfo|\.o$/.test(path),
   );
   expect(foreign.length === 0, `nothing else in the tarball, got ${foreign.join(', ')}`);
@@ -185,7 +188,7 @@ function pack(): string {
 }
 
 function publish(): string {
-  const output = npmRun(['publish', '--dry-run', '--ignore-scripts', tarball], { cwd: folder });
+  const output = npmRun(['publish', '--dry-run', '--ignore-scripts'], { cwd: root });
   const warnings = output
     .split('\n')
     .filter((line) => /warn/i.test(line) && !/dry-run|Unknown \w+ config|logged in/i.test(line));
@@ -243,6 +246,25 @@ function attw(): string {
     'ascii',
   ]);
   return 'no problem under --profile esm-only';
+}
+
+function program(): string {
+  const said = npmRun(['exec', '--offline', '--no', '--', 'keras-optimizers', 'info', '--json'], {
+    cwd: project,
+    env: bare(),
+  });
+  const json = said.slice(said.indexOf('{'), said.lastIndexOf('}') + 1); // npm may warn as well
+  const { addon, cuda } = JSON.parse(json) as { addon: { kind: string }; cuda: { built: boolean } };
+  expect(addon.kind === kind(), `npx keras-optimizers info to say ${kind()}, got ${said}`);
+  return `npx keras-optimizers info: ${addon.kind}, ${cuda.built ? 'with' : 'without'} CUDA`;
+}
+
+function subpaths(): string {
+  const names = Object.keys(
+    (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { exports: Record<string, unknown> }).exports,
+  ).filter((name) => !name.endsWith('.json'));
+  for (const name of names) node(['--input-type=module', '-e', `await import('keras-optimizers${name.slice(1)}')`]);
+  return `${names.join(' ')} are imported`;
 }
 
 function bundle(format: 'esm' | 'cjs'): string {
@@ -398,6 +420,8 @@ const stages: Readonly<Record<string, () => string | Promise<string>>> = {
   types,
   publint,
   attw,
+  'the program': program,
+  subpaths,
   'bundle as ESM': () => bundle('esm'),
   'bundle as CommonJS': () => bundle('cjs'),
   Jest: jest,
