@@ -127,7 +127,15 @@ export class ConnectionTransport implements Transport {
     this.#connection = connection;
     this.#side = side;
     this.#handshakes = new Handshakes(size);
+    if (endsJob && size > 1) process.on('exit', this.#leaves);
   }
+
+  // Open MPI takes it for a failure that a rank leaves the others without a word, MPICH only if its exit code says so.
+  readonly #leaves = (code: number): void => {
+    if (code !== 0) return;
+    process.stderr.write(`keras-optimizers: rank ${this.rank} of ${this.size} exits without close\n`);
+    process.exitCode = 1;
+  };
 
   /** Rank, size, and which library in which version carries the bytes. */
   describe(): EngineInfo {
@@ -164,6 +172,7 @@ export class ConnectionTransport implements Transport {
 
   abort(exitCode: number, reason: string): void {
     this.#closed ??= Promise.resolve();
+    process.off('exit', this.#leaves);
     this.#connection.abort(exitCode, reason);
     this.#side?.abort(exitCode, reason);
   }
@@ -175,6 +184,7 @@ export class ConnectionTransport implements Transport {
 
   async #close(force: boolean): Promise<void> {
     if (!force) await settled((finish) => this.#connection.close(finish), this.rank);
+    process.off('exit', this.#leaves);
     await this.#side?.close(force);
   }
 

@@ -25,8 +25,7 @@ const cases: readonly Case[] = [
   // The exit code of such a job is that of a rank, the one that exits or one that the launcher ends.
   { name: 'exits', ranks: [3], ends: badly },
   { name: 'throws', ranks: [3], ends: badly },
-  // Whether that is a failure is the launcher's affair; that it ends is ours.
-  { name: 'forgets', ranks: [2], ends: (code) => code !== null },
+  { name: 'forgets', ranks: [2], ends: badly },
   { name: 'terminates', ranks: [2], ends: withCode(5) },
   { name: 'leaves', ranks: [2], ends: withCode(6) },
 ];
