@@ -119,7 +119,7 @@ export { CheckpointError } from './checkpoint/errors.ts';
 export { deserialize, get, register_keras_serializable, serialize } from './serialization.ts';
 
 export type { CheckpointErrorCode } from './checkpoint/errors.ts';
-export type { LoadOptions } from './checkpoint/load.ts';
+export type { LoadDistributeOptions, LoadOptions } from './checkpoint/load.ts';
 export type { FilePath, SaveOptions } from './checkpoint/save.ts';
 export type { OwnVariables } from './checkpoint/store.ts';
 export type { CudaDevice, Device, DeviceName, Devices, Gpu, Info, Unusable } from './devices.ts';

@@ -9,6 +9,7 @@ const groups = [
   ['Around others', /lib\/optimizers\/(?!common)/],
   ['Schedules', /lib\/schedules\//],
   ['Checkpoints', /lib\/(checkpoint|keras)\//],
+  ['Several processes', /lib\/(distributed\/|distribution\.ts)/],
   ['Callbacks', /lib\/callbacks\//],
   ['TensorFlow.js', /lib\/tfjs\//],
   ['Devices and threads', /lib\/(devices|native)\.ts/],

@@ -14,6 +14,12 @@ import { isFolder, readShards } from './shards.ts';
 import { pathOf } from './save.ts';
 import { awaitState, type SavedValue } from './state_to_come.ts';
 
+/** Of an optimizer that shares its steps as soon as it is loaded. */
+export interface LoadDistributeOptions extends DistributeOptions {
+  /** Of `keras-optimizers/distributed`. */
+  readonly communicator: Communicator;
+}
+
 /** Of `load`. */
 export interface LoadOptions {
   /** What it is built with at once. */
@@ -24,7 +30,7 @@ export interface LoadOptions {
    * Shares its steps at once, before it is built: the communicator, and the options of `distribute`. All ranks load it together, and
    * of a state that is shared each of them reads its own part only.
    */
-  readonly distribute?: (DistributeOptions & { readonly communicator: Communicator }) | undefined;
+  readonly distribute?: LoadDistributeOptions | undefined;
 }
 
 const ofLoad: Readonly<Record<'variables' | 'custom_objects' | 'distribute', Field<unknown, false>>> = {

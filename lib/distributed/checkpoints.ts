@@ -2,7 +2,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { whole, flag, readOptions, type Options } from '../configurable.ts';
+import { whole, flag, readOptions } from '../configurable.ts';
 import { isFolder, readManifest } from '../checkpoint/shards.ts';
 import { pathOf, type FilePath } from '../checkpoint/save.ts';
 import type { Optimizer } from '../optimizer.ts';
@@ -13,7 +13,12 @@ const fields = {
   keep: { ...whole(2), expects: 'a whole number >= 1', allows: (x: number) => Number.isSafeInteger(x) && x >= 1 },
 };
 /** Of `saveCheckpoint`. */
-export type CheckpointOptions = Options<typeof fields>;
+export interface CheckpointOptions {
+  /** Whether the values of the variables are saved as well, as in `save`; default false. */
+  readonly variables?: boolean | undefined;
+  /** How many complete checkpoints stay, 1 or more; default 2. */
+  readonly keep?: number | undefined;
+}
 
 const kName = /^step-(\d{10,})$/;
 
@@ -41,7 +46,6 @@ const stepOf = (name: string): number => Number(kName.exec(name)?.[1]);
  * call it. Then rank 0 removes those before the last ones.
  *
  * @param run the folder that all checkpoints of a run are in
- * @param options `variables`: as in `save`; `keep`: how many complete ones stay, default 2
  * @returns its path
  * @throws (rejects) as `Optimizer.save`
  */

@@ -28,7 +28,15 @@ export interface ConnectOptions extends CommunicatorOptions {
    * WORLD_SIZE, as torchrun and Slurm scripts set them. A directory that all see, by the same two. Default: `mpi` under a launcher of
    * MPI, else `tcp`.
    */
-  readonly store?: 'mpi' | 'tcp' | { readonly directory: string; readonly job?: string };
+  readonly store?: 'mpi' | 'tcp' | DirectoryStore;
+}
+
+/** A directory in which ranks find each other. */
+export interface DirectoryStore {
+  /** Its path; all ranks see it. */
+  readonly directory: string;
+  /** A name that tells this run from all others in there; default: SLURM_JOB_ID, else `job`. */
+  readonly job?: string;
 }
 
 const known = ['backend', 'expectSize', 'device', 'store', 'timeout', 'onFailure'];
@@ -97,7 +105,7 @@ function placeOf(launcher: Launcher | undefined): { readonly rank: number; reado
   );
 }
 
-function storeOf(store: 'tcp' | { readonly directory: string; readonly job?: string }): Store {
+function storeOf(store: 'tcp' | DirectoryStore): Store {
   const { MASTER_ADDR: host, MASTER_PORT: port, SLURM_JOB_ID: id } = process.env;
   if (store !== 'tcp') return fileStore(store.directory, store.job ?? id ?? 'job');
   if (host !== undefined && /^\d{1,5}$/.test(port ?? '')) return tcpStore(host, Number(port));

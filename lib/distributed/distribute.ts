@@ -1,6 +1,6 @@
 // `Optimizer.distribute`: the ranks agree about the optimizer, its variables and state become those of rank 0, and its steps are shared
 // from then on.
-import { finite, flag, nullable, oneOf, readOptions, whole, type Options } from '../configurable.ts';
+import { finite, flag, nullable, oneOf, readOptions, whole } from '../configurable.ts';
 import { nameOf } from '../devices.ts';
 import { rangeError, stateError, typeError } from '../errors.ts';
 import { awaitState, type StateToCome } from '../checkpoint/state_to_come.ts';
@@ -19,8 +19,20 @@ const fields = {
   micro_batches: nullable(whole(0)),
   bucket_bytes: { ...finite(4 * 2 ** 20), expects: 'a number of bytes >= 1024', allows: (x: number) => x >= 1024 },
 };
-/** Of `distribute`. */
-export type DistributeOptions = Options<typeof fields>;
+/** Of `distribute`; the same on all ranks. */
+export interface DistributeOptions {
+  /** What a step gets of the gradients of all ranks: their sum (default, Keras's), or their mean. */
+  readonly reduction?: 'sum' | 'mean' | undefined;
+  /** Whether each rank keeps and steps a part of the state, about 1 / size of it (ZeRO-1); default false. */
+  readonly shard_state?: boolean | undefined;
+  /**
+   * Backward passes of all ranks together in a step, a multiple of the ranks: each calls `apply_async` for its own, and the last call
+   * steps. The bits are the same for any number of ranks that divides it. Default null: one of each rank.
+   */
+  readonly micro_batches?: number | null | undefined;
+  /** What is summed at a time, 1,024 bytes or more; default 4 MiB. */
+  readonly bucket_bytes?: number | undefined;
+}
 
 /** `Optimizer.distribute`; `who`: its class. */
 export async function distribute(

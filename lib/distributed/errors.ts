@@ -18,6 +18,7 @@ export interface Failure {
   readonly waited?: number;
   /** The ranks that have not arrived, or that differ. */
   readonly suspects?: readonly number[];
+  /** What it follows from. */
   readonly cause?: unknown;
 }
 

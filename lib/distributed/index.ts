@@ -8,7 +8,7 @@ export { onTermination } from './termination.ts';
 
 export type { CheckpointOptions } from './checkpoints.ts';
 export type { CollectiveOptions, CommunicatorOptions, SumOptions } from './communicator.ts';
-export type { ConnectOptions } from './connect.ts';
+export type { ConnectOptions, DirectoryStore } from './connect.ts';
 export type { Data, TypedArray } from './data.ts';
 export type { CommunicatorErrorCode, Failure } from './errors.ts';
 export type { LocalHandle } from './local.ts';

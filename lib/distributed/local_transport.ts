@@ -7,10 +7,13 @@ import { kHandshake, type Bytes, type Exchange, type Transport } from './transpo
 
 /** What the threads of a group share; `postMessage` and `workerData` pass it on. */
 export interface LocalHandle {
+  /** Ranks. */
   readonly size: number;
   /** Bytes of a window. */
   readonly window: number;
+  /** How they wait for each other. */
   readonly rendezvous: SharedArrayBuffer;
+  /** What they pass on: two windows of each rank. */
   readonly windows: SharedArrayBuffer;
 }
 

@@ -12,6 +12,7 @@ export interface Termination {
   requested(): Promise<boolean>;
   /** Listens no more: the next signal does what it did before. */
   dispose(): void;
+  /** The same, for `using`. */
   [Symbol.dispose](): void;
 }
 
