@@ -29,6 +29,18 @@ export async function told<R>(
   }
 }
 
+/** What `part` gives now, or throws now, at a time to come. */
+export function later<R>(part: () => R): () => R {
+  try {
+    const given = part();
+    return () => given;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
+}
+
 /** Elements of a variable that one process steps: [first, first + length). */
 export interface Part {
   readonly first: number;
@@ -45,7 +57,7 @@ export interface Distribution {
    */
   take(given: () => Given): () => Promise<number>;
   /** The sums of gradients over processes, as pairs. */
-  aggregate(given: Given): Promise<readonly GradientAndVariable[]>;
+  aggregate(given: () => Given): Promise<readonly GradientAndVariable[]>;
   /**
    * Saves the optimizer at `path`, together with the other processes: `write` writes what this one has into a file, and gives its hash.
    */

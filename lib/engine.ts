@@ -13,7 +13,7 @@ import type { Brought, Program } from './pass.ts';
 import { warn } from './platform.ts';
 import { rememberedPower } from './powers.ts';
 import type { Rows } from './rows.ts';
-import { Runner, isEmpty, type Averaged, type Norm, type Told } from './runner.ts';
+import { Runner, isEmpty, type Averaged, type Foreseen, type Norm, type Told } from './runner.ts';
 import { Snapshot } from './snapshot.ts';
 import { nothingStaged, Staging, type Staged } from './staging.ts';
 import { State, type Layout, type Stages, type Steps } from './state.ts';
@@ -184,6 +184,10 @@ export class Engine<F extends Fields> extends Runner {
   override exclude(excluded: (variable: Variable) => boolean): void {
     this.#excluded = excluded;
     this.#forgetSteps();
+  }
+
+  override get exclusions(): string {
+    return this.state?.variables.map((variable) => Number(this.#excluded(variable))).join('') ?? '';
   }
 
   override apply(gradients: readonly Gradient[] | undefined, variables: readonly Trainable[] | undefined): number {
@@ -628,10 +632,10 @@ export class Engine<F extends Fields> extends Runner {
     return steps;
   }
 
-  override foresee(): () => void {
+  override foresee(): Foreseen {
     if (updatesAt(this.counter, this.#driver.settings))
       this.#foreseen = this.alone(() => ({ rate: this.#driver.rate(), hyper: this.#driver.hyper() }));
-    return () => (this.#foreseen = undefined);
+    return { numbers: JSON.stringify(this.#foreseen), forget: () => (this.#foreseen = undefined) };
   }
 
   /** Computes the numbers of the next step. */

@@ -8,8 +8,19 @@ const bits = new Uint32Array(floats.buffer);
 
 /** The numbers that bfloat16 bits stand for. */
 export function fromBfloat16(halves: Uint16Array): Float32Array {
-  const wide = Uint32Array.from(halves, (half) => half * 2 ** 16);
+  const wide = new Uint32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) wide[i] = (halves[i] as number) << 16;
   return new Float32Array(wide.buffer);
+}
+
+/** The numbers that float16 bits stand for. */
+export const fromFloat16 = (halves: Uint16Array): Float32Array => Float32Array.from(halves, ofFloat16);
+
+function ofFloat16(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const [exponent, fraction] = [(half >>> 10) & 31, half & 1023];
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15));
 }
 
 /** The bits of the nearest bfloat16, to even where two are; NaN stays one. */

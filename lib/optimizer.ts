@@ -21,7 +21,7 @@ import {
 import { nameOf, type DeviceName } from './devices.ts';
 import type { Communicator } from './distributed/communicator.ts';
 import type { DistributeOptions } from './distributed/distribute.ts';
-import { isSharing, shares } from './distribution.ts';
+import { isSharing, later, shares } from './distribution.ts';
 import { Engine, type Driver } from './engine.ts';
 import { describe, rangeError, typeError } from './errors.ts';
 import type { Gradient } from './gradients.ts';
@@ -55,6 +55,7 @@ import {
   type GradientAndVariable,
   type Named,
   type Tape,
+  unzipped,
 } from './pairs.ts';
 import { inspect, type InspectOptions } from './platform.ts';
 import type { Runner } from './runner.ts';
@@ -360,7 +361,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    *   TypeError `ERR_OPT_NOT_ASYNC_SAFE` for plain arrays as variables
    */
   async apply_async(gradients?: readonly Gradient[], variables?: readonly Trainable[]): Promise<number> {
-    return this.#engine.applyAsync(gradients, variables);
+    return this.#engine.applyAsync(() => ({ gradients, variables }));
   }
 
   /** Resolves when no asynchronous step runs or waits. */
@@ -383,8 +384,8 @@ export abstract class Optimizer<F extends Fields = Fields> {
     const pairs = checkPairs(who, grads_and_vars);
     const { distribution } = this.#engine;
     if (!summed) this.#engine.checkAtOnce('apply_gradients');
-    const all = summed || distribution ? pairs : checkPairs(who, this.aggregate_gradients(pairs));
-    const [gradients, variables] = [all.map(([gradient]) => gradient), all.map(([, variable]) => variable)];
+    const own = !summed && this.#aggregates;
+    const { gradients, variables } = unzipped(own ? checkPairs(who, this.aggregate_gradients(pairs)) : pairs);
     const apply = () => this.apply(gradients, variables);
     return distribution?.summed(apply) ?? apply();
   }
@@ -400,11 +401,20 @@ export abstract class Optimizer<F extends Fields = Fields> {
     options: { readonly skip_gradients_aggregation?: boolean } = {},
   ): Promise<number> {
     const who = `${this.#who}.apply_gradients_async`;
+    const engine = this.#engine;
     const { skip_gradients_aggregation: summed } = readOptions(who, pairFields, [options]);
-    const pairs = checkPairs(who, grads_and_vars);
-    const [gradients, variables] = [pairs.map(([gradient]) => gradient), pairs.map(([, variable]) => variable)];
-    const apply = () => this.apply_async(gradients, variables);
-    return (summed && this.#engine.distribution?.summed(apply)) || apply();
+    const pairs = later(() => checkPairs(who, grads_and_vars));
+    const own = !summed && this.#aggregates; // what comes is a sum, then
+    const sums = own ? this.aggregate_gradients(pairs()) : [];
+    const all = sums instanceof Promise ? await sums : sums;
+    const found = later(() => unzipped(own ? checkPairs(who, all) : pairs()));
+    const apply = () => engine.applyAsync(found);
+    return ((own || summed) && engine.distribution?.summed(apply)) || apply();
+  }
+
+  /** Whether a class of the user's aggregates gradients in a way of its own. */
+  get #aggregates(): boolean {
+    return this.aggregate_gradients !== Optimizer.prototype.aggregate_gradients;
   }
 
   /**
@@ -417,11 +427,9 @@ export abstract class Optimizer<F extends Fields = Fields> {
   aggregate_gradients(
     grads_and_vars: readonly GradientAndVariable[],
   ): readonly GradientAndVariable[] | Promise<readonly GradientAndVariable[]> {
-    const pairs = checkPairs(`${this.#who}.aggregate_gradients`, grads_and_vars);
     const { distribution, queue } = this.#engine;
-    if (distribution === undefined) return pairs;
-    const [gradients, variables] = [pairs.map(([gradient]) => gradient), pairs.map(([, variable]) => variable)];
-    return queue.add(() => distribution.aggregate({ gradients, variables }));
+    const pairs = later(() => checkPairs(`${this.#who}.aggregate_gradients`, grads_and_vars));
+    return distribution === undefined ? pairs() : queue.add(() => distribution.aggregate(() => unzipped(pairs())));
   }
 
   /**

@@ -23,6 +23,12 @@ export function checkPairs(who: string, pairs: unknown): readonly GradientAndVar
   return list.map((pair) => [...(pair as GradientAndVariable)]);
 }
 
+/** Two lists of it. */
+export const unzipped = (pairs: readonly GradientAndVariable[]) => ({
+  gradients: pairs.map(([gradient]) => gradient),
+  variables: pairs.map(([, variable]) => variable),
+});
+
 const isTape = (value: unknown): value is Tape =>
   (typeof value === 'object' || typeof value === 'function') &&
   value !== null &&

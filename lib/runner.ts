@@ -30,6 +30,14 @@ export type Norm = number | null | (() => number | null);
 /** A variable and its average. */
 export type Averaged = readonly [variable: Variable, average: Variable];
 
+/** What the functions among the options said of the next step. */
+export interface Foreseen {
+  /** In words, for other processes. */
+  readonly numbers: string;
+  /** They are to be asked again. */
+  readonly forget: () => void;
+}
+
 export abstract class Runner {
   /** Calls of apply so far. */
   counter = 0;
@@ -66,6 +74,8 @@ export abstract class Runner {
   protected abstract take(given: Given, atOnce: boolean): () => Promise<number>;
   abstract updateOne(gradient: Gradient, variable: Trainable, rate: number | undefined): void;
   abstract exclude(excluded: (variable: Variable) => boolean): void;
+  /** Which variables that said, a digit for each, of what it was built with. */
+  abstract get exclusions(): string;
   /** Variables with their averages; undefined without `use_ema`. */
   abstract averages(method: string, variables?: readonly Trainable[]): readonly Averaged[] | undefined;
   /** Runs `part`, which changes the numbers of the optimizer, and puts them back. */
@@ -80,24 +90,22 @@ export abstract class Runner {
   /** Undoes `build`; by places in `tracked`, what was added since. */
   protected abstract unbuild(first?: number, end?: number): void;
 
-  async applyAsync(
-    gradients: readonly Gradient[] | undefined,
-    variables: readonly Trainable[] | undefined,
-  ): Promise<number> {
+  /** `find`: what is stepped, at the call; what it throws the other processes hear of. */
+  async applyAsync(find: () => Given): Promise<number> {
     this.checkOpen();
     this.checkAlone('apply_async');
     if (this.distribution === undefined) this.checkWhole('apply_async'); // it is a wrapper that is distributed
-    if (isEmpty(gradients)) return this.applied;
     this.queue.checkPlace(this.#told.who);
     let undo = () => {};
-    const given = () => {
-      undo = this.buildFor(variables);
+    const built = (given: Given) => {
+      undo = this.buildFor(given.variables);
       this.built('apply_async');
-      return { gradients, variables };
+      return given;
     };
     try {
-      const step = this.distribution?.take(given) ?? this.#taken(given());
-      return await this.queue.add(step);
+      if (this.distribution !== undefined) return await this.queue.add(this.distribution.take(() => built(find())));
+      const given = find();
+      return isEmpty(given.gradients) ? this.applied : await this.queue.add(this.#taken(built(given)));
     } catch (error) {
       undo();
       throw error;
@@ -111,9 +119,9 @@ export abstract class Runner {
 
   /**
    * Calls the functions among the options for the next step, which does not call them again: what they throw is thrown before anything
-   * else happens. Returns what forgets it.
+   * else happens.
    */
-  abstract foresee(): () => void;
+  abstract foresee(): Foreseen;
 
   /** A step whose turn it is. */
   async stepAsync(given: Given): Promise<number> {

@@ -7,7 +7,7 @@ import type { Gradient } from './gradients.ts';
 import { Optimizer } from './optimizer.ts';
 import { together, type Given, type Parts, type Waiting } from './parts.ts';
 import { Roster } from './roster.ts';
-import { isEmpty, Runner, type Averaged, type Norm, type Told } from './runner.ts';
+import { isEmpty, Runner, type Averaged, type Foreseen, type Norm, type Told } from './runner.ts';
 import { Snapshot } from './snapshot.ts';
 import { State } from './state.ts';
 import type { Trainable } from './trainables.ts';
@@ -116,6 +116,10 @@ export class Wrapping extends Runner {
     this.setDisposed();
   }
 
+  override get exclusions(): string {
+    return this.wrapped.map((optimizer) => Optimizer.runnerOf(optimizer).exclusions).join();
+  }
+
   override exclude(excluded: (variable: Variable) => boolean): void {
     this.#excluded = excluded;
     for (const optimizer of this.#wrapper.members()) Optimizer.runnerOf(optimizer).exclude(excluded);
@@ -206,16 +210,19 @@ export class Wrapping extends Runner {
     }
   }
 
-  override foresee(): () => void {
-    const forgets = all(
+  override foresee(): Foreseen {
+    const foreseen = all(
       this.#members.map(
         ({ runner }) =>
           () =>
             runner.foresee(),
       ),
-      (forget) => forget(),
+      ({ forget }) => forget(),
     );
-    return () => forgets.forEach((forget) => forget());
+    return {
+      numbers: foreseen.map(({ numbers }) => numbers).join(),
+      forget: () => foreseen.forEach(({ forget }) => forget()),
+    };
   }
 
   protected override take(given: Given): () => Promise<number> {

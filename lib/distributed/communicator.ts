@@ -84,6 +84,7 @@ export class Communicator {
   readonly #timeout: number;
   readonly #onFailure: 'abort' | 'throw';
   #sequence = 0;
+  #shared = 0; // calls of distribute
   #last: Promise<unknown> = Promise.resolve();
   #watch: Watch | undefined; // of the collective that runs
   #failure: CommunicatorError | undefined;
@@ -241,7 +242,7 @@ export class Communicator {
 
   /** @internal */
   [shares](who: string, optimizer: Optimizer, options: unknown): Promise<void> {
-    return distribute(who, optimizer, this, options);
+    return distribute(who, optimizer, this, options, this.#shared++);
   }
 
   /** Checks the arguments at once, and tells the other ranks if they are none. */
@@ -251,8 +252,11 @@ export class Communicator {
         rank: this.rank,
         op,
       });
-    const { layout = 0n } = options;
+    const isObject = typeof (options as unknown) === 'object' && (options as unknown) !== null;
+    const { layout = 0n } = isObject ? options : {};
     return this.#enqueue(op, typeof layout === 'bigint' ? layout : 0n, () => {
+      if (!isObject)
+        throw typeError('ERR_OPT_CONFIG_TYPE', `${op} expects an object of options, got ${describe(options)}`);
       if (typeof layout !== 'bigint' || layout < 0n || layout >= 1n << 64n)
         throw rangeError(
           'ERR_OPT_CONFIG_RANGE',
@@ -302,7 +306,10 @@ export class Communicator {
       this.#watch = undefined;
     }
     if (late !== undefined) throw late.error;
-    if (mismatch !== undefined) throw mismatchError(about, mismatch);
+    if (mismatch === undefined) return;
+    const error = mismatchError(about, mismatch);
+    if (mismatch.closes) this.#failure ??= error; // that rank is gone
+    throw error;
   }
 
   async #move(watch: Watch, { data, written, run }: Prepared): Promise<void> {

@@ -1,15 +1,17 @@
 // The gradients of one process as arrays of numbers, one for each variable: what is summed.
-import { allocated, type FloatArray } from '../arrays.ts';
+import { allocated, type AnyArray, type FloatArray } from '../arrays.ts';
 import { isSpace, nameOf } from '../devices.ts';
 import { describe, rangeError, stateError, typeError } from '../errors.ts';
 import { gradientArray } from '../gradients.ts';
 import { IndexedSlices } from '../indexed_slices.ts';
-import { addon, type Dtype } from '../native.ts';
+import { fromBfloat16, fromFloat16 } from '../halves.ts';
+import { addon, type Dtype, type Half } from '../native.ts';
 import type { Given } from '../parts.ts';
-import type { Roster } from '../roster.ts';
+import type { Runner } from '../runner.ts';
 import { SparseGradients } from '../rows.ts';
 import type { DeviceStorage } from '../storage.ts';
 import { deviceStorageOf, Variable } from '../variable.ts';
+import { statesIn } from '../wrapping.ts';
 
 /** Of one variable: an array, or what comes from a GPU. */
 export type Dense = FloatArray | Promise<FloatArray>;
@@ -18,7 +20,8 @@ export type Dense = FloatArray | Promise<FloatArray>;
  * Checks the gradients of a step; those of variables that have none are null. Sparse gradients become dense. Arrays are the caller's
  * own where they fit as they are; of a GPU they are what is there after all that it has been given.
  */
-export function denseGradients(who: string, roster: Roster, { gradients, variables }: Given): (Dense | null)[] {
+export function denseGradients(who: string, runner: Runner, { gradients, variables }: Given): (Dense | null)[] {
+  const roster = runner.built('apply_async');
   if (isSpace(roster.site))
     throw typeError(
       'ERR_OPT_DEVICE',
@@ -41,24 +44,37 @@ export function denseGradients(who: string, roster: Roster, { gradients, variabl
   const arrays: (Dense | null)[] = roster.variables.map(() => null);
   indices.forEach((index, i) => {
     const variable = roster.variables[index] as Variable;
-    arrays[index] = denseArray(gradients === undefined ? variable.gradient : gradients[i], i, variable);
+    arrays[index] = denseArray(gradients === undefined ? variable.gradient : gradients[i], i, variable, runner);
   });
   if (arrays.every((array) => array === null))
     throw stateError('ERR_OPT_NO_GRADIENT', `${who} expects a gradient for at least one variable, got none`);
   return arrays;
 }
 
-function denseArray(gradient: unknown, i: number, variable: Variable): Dense | null {
+function denseArray(gradient: unknown, i: number, variable: Variable, runner: Runner): Dense | null {
   const there = deviceStorageOf(gradient);
   if (there !== undefined) return fromDevice(there, i, variable);
   const slices = IndexedSlices.partsOf(gradient);
-  if (slices === undefined) return gradientArray(gradient, i, variable, null) as FloatArray | null;
+  if (slices === undefined) {
+    const half = halfOf(runner, variable);
+    return widened(gradientArray(gradient, i, variable, half), half);
+  }
   const merged = new SparseGradients(undefined);
   const { columns, rows, values } = merged.take(slices, i, 0, variable);
   const { array } = allocated(variable.dtype as Dtype, Variable.storageOf(variable).length);
   addon.putRows(array, rows, columns, values);
   merged.release();
   return array;
+}
+
+/** The format of the 16-bit gradients of a variable, which the optimizer of it says. */
+const halfOf = (runner: Runner, variable: Variable): Half | null =>
+  statesIn(runner).find(({ variables }) => variables.includes(variable))?.gradient_dtype ?? null;
+
+/** Gradients of 16 bits as they are summed: in float32. */
+function widened(array: AnyArray | null, half: Half | null): FloatArray | null {
+  if (!(array instanceof Uint16Array)) return array;
+  return half === 'bfloat16' ? fromBfloat16(array) : fromFloat16(array);
 }
 
 function fromDevice(there: DeviceStorage, i: number, variable: Variable): Promise<FloatArray> {

@@ -6,12 +6,13 @@ import { rangeError, stateError, typeError } from '../errors.ts';
 import { awaitState, type StateToCome } from '../checkpoint/state_to_come.ts';
 import { stateOf, type StateOf } from '../checkpoint/state_of.ts';
 import { Optimizer } from '../optimizer.ts';
+import { told } from '../distribution.ts';
 import type { Runner } from '../runner.ts';
 import { Variable } from '../variable.ts';
 import { copyOf } from '../weights.ts';
 import type { Communicator } from './communicator.ts';
 import { fingerprint, hashOf, rates } from './fingerprint.ts';
-import { Replicas, type Settings } from './replicas.ts';
+import { Replicas, type Settings, type Texts } from './replicas.ts';
 
 const fields = {
   reduction: oneOf(['sum', 'mean'] as const),
@@ -34,15 +35,30 @@ export interface DistributeOptions {
   readonly bucket_bytes?: number | undefined;
 }
 
-/** `Optimizer.distribute`; `who`: its class. */
+/** `Optimizer.distribute`; `who`: its class, `place`: of this call among those of the communicator. */
 export async function distribute(
   who: string,
   optimizer: Optimizer,
   communicator: Communicator,
   options: unknown,
+  place: number,
 ): Promise<void> {
-  const settings = checked(`${who}.distribute`, communicator, options);
   const runner = Optimizer.runnerOf(optimizer);
+  const { settings, texts } = await told(communicator, () => {
+    const settings = checked(`${who}.distribute`, communicator, options);
+    checkFree(who, runner, settings);
+    const own = () => `${place} ${fingerprint(optimizer)} ${JSON.stringify(settings)}`;
+    own(); // it throws for functions without a name
+    return { settings, texts: { fingerprint: own, rates: () => rates(optimizer) } };
+  });
+  const holder = {}; // nobody steps meanwhile
+  runner.hold(holder);
+  const start = await agreed(who, optimizer, communicator, settings, texts).finally(() => runner.release());
+  start();
+}
+
+/** Throws for an optimizer that cannot be shared, or not now. */
+function checkFree(who: string, runner: Runner, settings: Settings): void {
   runner.checkIdle('distribute');
   if (runner.shards !== undefined)
     throw stateError(
@@ -54,10 +70,6 @@ export async function distribute(
       'ERR_OPT_DEVICE',
       `${who}.distribute expects shard_state only for variables on the cpu, they are on ${nameOf(runner.state.site)}`,
     );
-  const holder = {}; // nobody steps meanwhile
-  runner.hold(holder);
-  const start = await agreed(who, optimizer, communicator, settings).finally(() => runner.release());
-  start();
 }
 
 function checked(who: string, communicator: Communicator, options: unknown): Settings {
@@ -77,12 +89,9 @@ async function agreed(
   optimizer: Optimizer,
   communicator: Communicator,
   settings: Settings,
+  texts: Texts,
 ): Promise<() => void> {
   const runner = Optimizer.runnerOf(optimizer);
-  const texts = {
-    fingerprint: () => `${fingerprint(optimizer)} ${JSON.stringify(settings)}`,
-    rates: () => rates(optimizer),
-  };
   const built = runner.state !== undefined;
   await communicator.barrier({ layout: hashOf(texts.fingerprint()) });
   const set = built ? await broadcast(runner, communicator) : () => {};
@@ -140,10 +149,18 @@ function shard(optimizer: Optimizer, runner: Runner, shards: Runner['shards']): 
     return;
   }
   const values = copied(stateOf(optimizer));
-  for (const one of runnersIn(runner).toReversed()) one.demolish();
-  runner.shards = shards;
-  awaitState(optimizer, values);
-  optimizer.build(state.trainables);
+  const rebuild = (next: Runner['shards']) => {
+    for (const one of runnersIn(runner).toReversed()) one.demolish();
+    runner.shards = next;
+    awaitState(optimizer, values);
+    optimizer.build(state.trainables);
+  };
+  try {
+    rebuild(shards);
+  } catch (error) {
+    rebuild(undefined);
+    throw error;
+  }
 }
 
 /** A state that stays when the optimizer loses it. */

@@ -14,13 +14,10 @@ const isAutomatic = (path: string): boolean => /^variable(_\d+)?$/.test(path);
 
 /** Class, options and variables of an optimizer; names that it or they were not given say nothing. */
 export function fingerprint(optimizer: Optimizer): string {
-  const variables = Optimizer.runnerOf(optimizer).state?.variables.map(({ path, shape, dtype }) => [
-    isAutomatic(path) ? '' : path,
-    shape,
-    dtype,
-  ]);
+  const { state, exclusions } = Optimizer.runnerOf(optimizer);
+  const variables = state?.variables.map(({ path, shape, dtype }) => [isAutomatic(path) ? '' : path, shape, dtype]);
   const unnamed = (key: string, value: unknown): unknown => (key === 'name' ? undefined : value);
-  return JSON.stringify([classNameOf(optimizer.constructor), optimizer.get_config(), variables], unnamed);
+  return JSON.stringify([classNameOf(optimizer.constructor), optimizer.get_config(), variables, exclusions], unnamed);
 }
 
 /** Learning rates that are numbers, which may be set between steps. */

@@ -64,6 +64,8 @@ export interface Mismatch {
   readonly message: string;
   /** Whether one of them has not done a step that others may have done. */
   readonly poisoned: boolean;
+  /** Whether one of them closes the communicator. */
+  readonly closes: boolean;
 }
 
 /** Undefined if all ranks ask for the same. The same on all ranks, since all see the same bytes. */
@@ -87,7 +89,8 @@ export function mismatchOf(all: Uint8Array, size: number): Mismatch | undefined 
     .map(([said, list]) => `rank${list.length > 1 ? 's' : ''} ${list.join(', ')}: ${said}`)
     .join('; ');
   const poisoned = requests.some((request) => request?.failed === 'poisoned');
-  return { suspects: suspects.sort((a, b) => a - b), message, poisoned };
+  const closes = requests.some((request) => request?.op === 'close');
+  return { suspects: suspects.sort((a, b) => a - b), message, poisoned, closes };
 }
 
 const kFailed = 'failed before it';

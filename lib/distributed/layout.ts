@@ -1,5 +1,5 @@
 // Where the gradients of an optimizer's variables lie in buckets, and which of them come back to this process.
-import { allocated, type Allocated, type FloatArray } from '../arrays.ts';
+import { allocated, arrays, type Allocated, type FloatArray } from '../arrays.ts';
 import { dtypes, type Dtype } from '../native.ts';
 import type { Roster } from '../roster.ts';
 import type { Runner } from '../runner.ts';
@@ -59,7 +59,7 @@ export class Layout {
 
   /** What is stepped here, by variable: all of it as it lies in `pack`, or the part in `own`. */
   views(pack: Pack): readonly FloatArray[] {
-    const views: FloatArray[] = [];
+    const views = this.roster.variables.map(({ dtype }): FloatArray => new arrays[dtype as Dtype](0));
     this.packings.forEach(({ places }, p) => {
       const { array } = (this.#sharded ? this.own : pack)[p] as Allocated;
       const row = places[this.#sharded ? this.#rank : 0];

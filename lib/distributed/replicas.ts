@@ -30,6 +30,12 @@ export interface Settings {
   readonly bucket_bytes: number;
 }
 
+/** What has to be the same on all ranks: once, and at every step. */
+export interface Texts {
+  readonly fingerprint: () => string;
+  readonly rates: () => string;
+}
+
 /** Gradients that have been taken. */
 interface Taken {
   readonly given: Given;
@@ -66,19 +72,20 @@ export class Replicas implements Distribution {
   #subtrees: Subtree[] = []; // of the backward passes of this process since the last step
   #passes = 0;
   #steps = 0;
+  #abandoned = 0; // steps of which a backward pass was refused
   #present = '';
   #summed = false; // apply gets gradients that have been summed
   #broken: unknown; // what has kept some ranks from a step that others have done
   #told: Promise<unknown> | undefined; // the others will hear of that in the place of the next step
   #gathered = false; // the step that runs has no collectives any more
 
-  /** `texts`: what has to be the same on all ranks, once and at every step; `agreed`: the variables have been broadcast. */
+  /** `agreed`: the variables have been broadcast. */
   constructor(
     who: string,
     runner: Runner,
     communicator: Communicator,
     settings: Settings,
-    texts: { readonly fingerprint: () => string; readonly rates: () => string },
+    texts: Texts,
     agreed: boolean,
   ) {
     this.#who = who;
@@ -99,12 +106,13 @@ export class Replicas implements Distribution {
 
   take(given: () => Given): () => Promise<number> {
     const summed = this.#summed;
+    const abandoned = this.#abandoned;
     try {
       const own = given();
       const taken = this.#runner.alone(() => this.#take(own, summed || this.#leaves > this.#communicator.size));
-      return () => this.#turn(() => (summed ? this.#stepOnSums(taken) : this.#step(taken)));
+      return () => this.#turn(() => (summed ? this.#stepOnSums(taken) : this.#step(taken, abandoned)));
     } catch (error) {
-      return () => this.#turn(() => (summed ? this.#miss(error) : this.#fail(error)));
+      return () => this.#turn(() => (summed ? this.#miss(error) : this.#refuse(error, abandoned)));
     }
   }
 
@@ -127,6 +135,7 @@ export class Replicas implements Distribution {
     const told = this.#told ?? this.#communicator.fail(error);
     this.#told = undefined;
     await told.catch(() => {});
+    this.#abandoned++; // with all that was taken meanwhile
     throw error;
   }
 
@@ -148,7 +157,7 @@ export class Replicas implements Distribution {
   /** Copies gradients; without `atOnce` those in library memory, which stays, bucket by bucket while others are summed. */
   #take(given: Given, atOnce: boolean): Taken {
     const layout = this.#layoutNow();
-    const arrays = denseGradients(this.#who, layout.roster, given);
+    const arrays = denseGradients(this.#who, this.#runner, given);
     const isLate = (array: FloatArray) => !atOnce && memoryOf(array) !== undefined;
     const taken = layout.take();
     const late: (FloatArray | null)[] = arrays.map(() => null);
@@ -178,26 +187,29 @@ export class Replicas implements Distribution {
   }
 
   /** What all ranks have to agree about in a collective of this step. */
-  #hash(present: readonly boolean[]): { readonly layout: bigint } {
-    const { applied } = this.#runner;
-    return { layout: hashOf(this.#text, this.#rates(), `${this.#steps} ${applied}`, present.map(Number).join('')) };
+  #hash(present: readonly boolean[], numbers = ''): { readonly layout: bigint } {
+    const step = `${this.#steps} ${this.#runner.applied}`;
+    return { layout: hashOf(this.#text, this.#rates(), numbers, step, present.map(Number).join('')) };
   }
 
-  async #step(taken: Taken): Promise<number> {
+  async #step(taken: Taken, abandoned: number): Promise<number> {
     const count = this.#leaves / this.#communicator.size;
     try {
       await taken.ready;
+      this.#checkStep(abandoned);
       await this.#add(taken);
     } catch (error) {
-      return this.#fail(error);
+      if (this.#subtrees.every(({ pack }) => pack !== taken.pack)) this.#layoutNow().give(taken.pack);
+      return this.#refuse(error, abandoned);
     }
     if (++this.#passes % count > 0) return this.#runner.applied;
     const layout = this.#layoutNow();
     const [first, ...further] = this.#subtrees.splice(0).map(({ pack }) => pack) as [Pack, ...Pack[]];
     try {
-      return await this.#foreseen(async () => {
+      return await this.#foreseen(async (numbers) => {
         await this.#agree();
-        await this.#reduce(first, further, taken.late, this.#hash(taken.present), this.shards === undefined);
+        const hash = this.#hash(taken.present, numbers);
+        await this.#reduce(first, further, taken.late, hash, this.shards === undefined);
         return this.#stepOn(layout, first, taken);
       });
     } finally {
@@ -207,13 +219,32 @@ export class Replicas implements Distribution {
   }
 
   /** Calls the functions of a step before it begins: what they throw on one rank keeps all of them from it. */
-  async #foreseen<R>(step: () => Promise<R>): Promise<R> {
-    const forget = await told(this.#communicator, () => this.#runner.foresee());
+  async #foreseen<R>(step: (numbers: string) => Promise<R>): Promise<R> {
+    const { numbers, forget } = await told(this.#communicator, () => this.#runner.foresee());
     try {
-      return await step();
+      return await step(numbers);
     } finally {
       forget();
     }
+  }
+
+  /** Of a backward pass: the others hear of it, unless it belongs to a step that they have been told to give up. */
+  async #refuse(error: unknown, abandoned: number): Promise<never> {
+    if (this.#isGivenUp(abandoned)) throw error;
+    return this.#fail(error);
+  }
+
+  /** Whether a backward pass was taken for a step of which another one was refused. */
+  #isGivenUp(abandoned: number): boolean {
+    return this.#leaves > this.#communicator.size && abandoned !== this.#abandoned;
+  }
+
+  #checkStep(abandoned: number): void {
+    if (!this.#isGivenUp(abandoned)) return;
+    throw stateError(
+      'ERR_OPT_DISTRIBUTED',
+      `${this.#who} expects another step: one of the micro-batches before was refused, and all ranks have given up the step`,
+    );
   }
 
   /** Adds up all whole subtrees of the backward passes so far. */
@@ -223,12 +254,12 @@ export class Replicas implements Distribution {
     const leaves = this.#leaves;
     const begin = leavesOf(leaves, rank, size).begin + (this.#passes % (leaves / size));
     if (this.#subtrees.length === 0) this.#present = present.join();
-    this.#subtrees.push({ begin, end: begin + 1, pack });
     if (present.join() !== this.#present)
       throw stateError(
         'ERR_OPT_NO_GRADIENT',
         `${this.#who} expects gradients for the same variables in all micro-batches of a step`,
       );
+    this.#subtrees.push({ begin, end: begin + 1, pack });
     for (let [left, right] = this.#subtrees.slice(-2); left && right; [left, right] = this.#subtrees.slice(-2)) {
       if (!areSiblings(left, right, leaves)) break;
       await this.#addPacks(layout, left.pack, right.pack);
@@ -316,24 +347,31 @@ export class Replicas implements Distribution {
     for (const load of layout.loads) this.#partOf(layout, load).set(this.#ownIn(inBucket(load, pack)));
   }
 
-  async aggregate(given: Given): Promise<readonly GradientAndVariable[]> {
-    if (this.#settings.micro_batches !== null)
-      throw stateError(
-        'ERR_OPT_DISTRIBUTED',
-        `${this.#who}.aggregate_gradients expects distribute without micro_batches: apply_async sums those`,
-      );
+  async aggregate(given: () => Given): Promise<readonly GradientAndVariable[]> {
     return this.#turn(async () => {
-      const taken = await told(this.#communicator, () => this.#runner.alone(() => this.#take(given, false)));
+      const { taken, own } = await told(this.#communicator, () => {
+        this.#checkPasses();
+        const own = given();
+        return { own, taken: this.#runner.alone(() => this.#take(own, false)) };
+      });
       const layout = this.#layoutNow();
       try {
         await told(this.#communicator, () => taken.ready);
         await this.#agree();
         await this.#reduce(taken.pack, [], taken.late, this.#hash(taken.present), true);
-        return this.#sumsIn(layout, taken, given);
+        return this.#sumsIn(layout, taken, own);
       } finally {
         layout.give(taken.pack);
       }
     });
+  }
+
+  #checkPasses(): void {
+    if (this.#settings.micro_batches === null) return;
+    throw stateError(
+      'ERR_OPT_DISTRIBUTED',
+      `${this.#who}.aggregate_gradients expects distribute without micro_batches: apply_async sums those`,
+    );
   }
 
   /** Copies of what has been summed, as pairs. */
