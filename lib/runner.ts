@@ -96,7 +96,7 @@ export abstract class Runner {
       return { gradients, variables };
     };
     try {
-      const step = this.distribution?.take(given) ?? this.#taken(given());
+      const step = this.distribution?.take(given) ?? this.taken(given());
       return await this.queue.add(step);
     } catch (error) {
       undo();
@@ -104,8 +104,8 @@ export abstract class Runner {
     }
   }
 
-  #taken(given: Given): () => Promise<number> {
-    const atOnce = !this.queue.busy;
+  /** Takes the gradients of an asynchronous step; returns what runs it when it is its turn. */
+  taken(given: Given, atOnce = !this.queue.busy): () => Promise<number> {
     return this.alone(() => this.take(given, atOnce));
   }
 
@@ -117,7 +117,7 @@ export abstract class Runner {
 
   /** A step whose turn it is. */
   async stepAsync(given: Given): Promise<number> {
-    return this.alone(() => this.take(given, true))();
+    return this.taken(given, true)();
   }
 
   /** Undoes `build`, whatever has been stepped: for a state of another shape. */

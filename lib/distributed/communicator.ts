@@ -81,6 +81,7 @@ export class Communicator {
   readonly kind: Kind;
   readonly #transport: Transport;
   readonly #collectives: Collectives;
+  readonly #isAlone: boolean; // and nobody else may end it, as the thread that made a local group may
   readonly #timeout: number;
   readonly #onFailure: 'abort' | 'throw';
   #sequence = 0;
@@ -94,6 +95,7 @@ export class Communicator {
     const { timeout, onFailure } = checkBehaviour('Communicator', options);
     ({ rank: this.rank, size: this.size, kind: this.kind } = transport);
     this.#transport = transport;
+    this.#isAlone = this.size === 1 && this.kind !== 'local' && transport.device === undefined;
     this.#collectives = new Collectives(transport);
     this.#timeout = timeout;
     this.#onFailure = onFailure;
@@ -102,6 +104,11 @@ export class Communicator {
   /** Why it is of no use any more; undefined as long as it is. */
   get failure(): CommunicatorError | undefined {
     return this.#failure;
+  }
+
+  /** @internal Whether it works, and there is nobody to ask. */
+  get alone(): boolean {
+    return this.#isAlone && this.#failure === undefined && this.#closing === undefined;
   }
 
   /**
@@ -282,6 +289,7 @@ export class Communicator {
 
   async #run(op: Operation, layout: bigint, prepared: Prepared, refused: Refused | undefined): Promise<void> {
     if (this.#failure !== undefined) throw afterwards(op, this.rank, this.#failure);
+    if (this.#isAlone) return this.#runAlone(op, prepared, refused);
     const about: About = { rank: this.rank, op, sequence: ++this.#sequence, bytes: bytesOf(prepared.data) };
     const late = refused ?? goneFrom(op, prepared.data);
     let arrived = (): readonly boolean[] => [];
@@ -303,6 +311,19 @@ export class Communicator {
     }
     if (late !== undefined) throw late.error;
     if (mismatch !== undefined) throw mismatchError(about, mismatch);
+  }
+
+  /** A copy, if anything. */
+  async #runAlone(op: Operation, { data, written }: Prepared, refused: Refused | undefined): Promise<void> {
+    this.#sequence++;
+    const late = refused ?? goneFrom(op, data);
+    if (late !== undefined) throw late.error;
+    const [one, other] = data;
+    if (one === undefined || other === undefined) return; // nobody adds anything to it
+    const [from, to] = written[0] === 0 ? [other, one] : [one, other];
+    const [sent, received] = [await bring(from, this.#transport), await bring(to, this.#transport)];
+    received.place.region.copyFrom(sent.place.region);
+    await received.putBack();
   }
 
   async #move(watch: Watch, { data, written, run }: Prepared): Promise<void> {
