@@ -210,7 +210,10 @@ export interface EngineInfo {
 export interface Connection {
   /** Before it has started rank and size are 0. */
   describe(): EngineInfo;
-  /** Starts one of `collectives`, by its place there. Returns `arrived`, which says whose bytes of an exchange have come. */
+  /**
+   * Starts one of `collectives`, by its place there. Returns `arrived`, which says whose bytes of an exchange have come; `room`: for
+   * those of a rank, which may be more than came.
+   */
   run(
     collective: number,
     send: Memory,
@@ -220,6 +223,7 @@ export interface Connection {
     bytes: number,
     root: number,
     done: Done,
+    room: number,
   ): () => boolean[];
   /** All calls fail with ERR_COMM_ABORTED and this reason; the engine ends the job (MPI, with the code) or lets go of it. */
   abort(exitCode: number, reason: string): void;

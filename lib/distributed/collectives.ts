@@ -1,11 +1,12 @@
 // How collectives are made of what a transport can do. Sums are all-to-all of shards, added in the order of the tree, whatever the
 // engine would do; all piece by piece, so that a rank needs little memory besides, and adds up one piece while the next one is moved.
+import type { FloatArray } from '../arrays.ts';
 import type { Dtype } from '../native.ts';
 import { numbersOf, Scratch, type Lease, type Region } from './region.ts';
 import type { Sharing } from './sharing.ts';
 import { sizes } from '../storage.ts';
 import { Adder } from './sums.ts';
-import type { Transport } from './transport.ts';
+import { kHandshake, type Transport } from './transport.ts';
 import type { Watch } from './watch.ts';
 
 const kPiece = 4 << 20; // bytes of what is moved at a time
@@ -33,6 +34,24 @@ export class Collectives {
 
   constructor(transport: Transport) {
     this.#transport = transport;
+  }
+
+  /** Bytes that a rank sends at most of such a sum if they go with the handshake; 0 if they do not. */
+  payloadOf(bytes: number, { subtrees, additions }: Sharing): number {
+    const all = additions.length === 0 ? 0 : bytes * subtrees;
+    return all <= (this.#transport.payload ?? 0) ? all : 0;
+  }
+
+  /** `allReduce` of what came with the handshakes. */
+  async sumOf(messages: readonly Uint8Array[], { region }: Place, dtype: Dtype, sharing: Sharing): Promise<void> {
+    const { byteLength } = region;
+    const parts = sharing.places.map(({ rank, subtree }) => {
+      const begin = kHandshake + subtree * byteLength;
+      return numbersOf((messages[rank] as Uint8Array).subarray(begin, begin + byteLength), dtype);
+    });
+    const [sum] = parts as [FloatArray];
+    await this.#adder.add(dtype, sum.length, parts, sharing.additions);
+    (numbersOf(region.bytes as Uint8Array, dtype) as Float64Array).set(sum);
   }
 
   /** The sum of all ranks' subtrees in the place of the first; nothing to do for the sum of one summand. */

@@ -23,11 +23,11 @@ export interface Request {
 }
 
 const fails = [false, true, 'poisoned'] as const; // by their number in the handshake
-const kVersion = 0x4b4f4301; // of the handshake and of the order of messages that follows it
+const kVersion = 0x4b4f4302; // of the handshake and of the order of messages that follows it
 
-/** As bytes; little-endian, so that ranks may be different machines. */
-export function encode(request: Request): Uint8Array {
-  const bytes = new Uint8Array(kHandshake);
+/** As bytes, with room for a payload behind them; little-endian, so that ranks may be different machines. */
+export function encode(request: Request, payload = 0): Uint8Array {
+  const bytes = new Uint8Array(kHandshake + payload);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, kVersion, true);
   view.setUint8(4, operations.indexOf(request.op));
@@ -67,11 +67,9 @@ export interface Mismatch {
 }
 
 /** Undefined if all ranks ask for the same. The same on all ranks, since all see the same bytes. */
-export function mismatchOf(all: Uint8Array, size: number): Mismatch | undefined {
-  const words = Array.from({ length: size }, (_, rank) => all.subarray(rank * kHandshake, (rank + 1) * kHandshake));
+export function mismatchOf(words: readonly Uint8Array[]): Mismatch | undefined {
   const [first = new Uint8Array(0)] = words;
-  const same = words.every((bytes) => Buffer.compare(bytes, first) === 0);
-  if (same && decode(first)?.failed === false) return undefined;
+  if (words.every((bytes) => areSame(bytes, first)) && decode(first)?.failed === false) return undefined;
   const requests = words.map(decode);
   const ranks = new Map<string, number[]>();
   requests.forEach((request, rank) => {
@@ -88,6 +86,11 @@ export function mismatchOf(all: Uint8Array, size: number): Mismatch | undefined 
     .join('; ');
   const poisoned = requests.some((request) => request?.failed === 'poisoned');
   return { suspects: suspects.sort((a, b) => a - b), message, poisoned };
+}
+
+function areSame(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < kHandshake; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 const kFailed = 'failed before it';

@@ -40,8 +40,10 @@ Collective collectiveOf(const Napi::CallbackInfo& info, int ranks) {
   const int kind = info[0].As<Napi::Number>().Int32Value();
   if (kind < 0 || kind >= kKinds) fail(Napi::RangeError::New(info.Env(), "no collective has this id"), "ERR_OPT_CONFIG_RANGE");
   const size_t bytes = sizeOf(info[5]), size = size_t(ranks);
+  const size_t room = kind == kExchange ? sizeOf(info[8]) : bytes;
+  if (room < bytes) fail(Napi::RangeError::New(info.Env(), "more bytes than there is room for"), "ERR_OPT_LENGTH");
   Collective collective{Kind(kind), placeOf(info[1], info[2], bytes, kind == kAllToAll ? size : 1),
-                        placeOf(info[3], info[4], bytes, kind == kBroadcast ? 1 : size), bytes, rankOf(info[6], ranks), nullptr};
+                        placeOf(info[3], info[4], room, kind == kBroadcast ? 1 : size), bytes, room, rankOf(info[6], ranks), nullptr};
   if (kind == kExchange) collective.arrived = std::make_shared<std::vector<std::atomic<bool>>>(size);
   return collective;
 }
