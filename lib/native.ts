@@ -211,8 +211,8 @@ export interface Connection {
   /** Before it has started rank and size are 0. */
   describe(): EngineInfo;
   /**
-   * Starts one of `collectives`, by its place there. Returns `arrived`, which says whose bytes of an exchange have come; `room`: for
-   * those of a rank, which may be more than came.
+   * Starts one of `collectives`, by its place there. In an exchange a rank's bytes have `room` in what is received, and behind all of it
+   * there is a byte for each rank that becomes 1 when its bytes have come.
    */
   run(
     collective: number,
@@ -224,7 +224,7 @@ export interface Connection {
     root: number,
     done: Done,
     room: number,
-  ): () => boolean[];
+  ): void;
   /** All calls fail with ERR_COMM_ABORTED and this reason; the engine ends the job (MPI, with the code) or lets go of it. */
   abort(exitCode: number, reason: string): void;
   /** The same, and tells nobody. */

@@ -10,7 +10,7 @@ import { distribute } from './distribute.ts';
 import { located, type Data, type Located } from './data.ts';
 import { CommunicatorError } from './errors.ts';
 import { afterwards, failureOf, isPoisoned, mismatchError, timeOut, type About } from './failures.ts';
-import { encode, mismatchOf, type Mismatch, type Operation, type Request } from './handshake.ts';
+import { Message, mismatchOf, type Mismatch, type Operation, type Request } from './handshake.ts';
 import { sharingOf } from './sharing.ts';
 import type { Region } from './region.ts';
 import { kHandshake, type Kind, type Transport } from './transport.ts';
@@ -84,6 +84,7 @@ export class Communicator {
   readonly kind: Kind;
   readonly #transport: Transport;
   readonly #collectives: Collectives;
+  readonly #message: Message;
   readonly #isAlone: boolean; // and nobody else may end it, as the thread that made a local group may
   readonly #timeout: number;
   readonly #onFailure: 'abort' | 'throw';
@@ -100,6 +101,7 @@ export class Communicator {
     this.#transport = transport;
     this.#isAlone = this.size === 1 && this.kind !== 'local' && transport.device === undefined;
     this.#collectives = new Collectives(transport);
+    this.#message = new Message(transport.payload ?? 0);
     this.#timeout = timeout;
     this.#onFailure = onFailure;
   }
@@ -310,7 +312,7 @@ export class Communicator {
       if (late === undefined && payload > 0)
         brought = await this.#bring(watch, data).catch((error: unknown) => ((late = { error }), []));
       const request = { ...neutral, ...prepared.request, op, sequence: about.sequence, layout, failed: failedBy(late) };
-      const message = encode(request, late === undefined ? payload : 0);
+      const message = this.#message.write(request, late === undefined ? payload : 0);
       brought.forEach(({ place: { region } }, i) => message.set(bytesIn(region), kHandshake + i * region.byteLength));
       const exchange = this.#transport.exchange(message);
       arrived = () => exchange.arrived();

@@ -73,6 +73,7 @@ class Handshakes {
     readonly receive: Place;
     readonly sent: Uint8Array;
     readonly came: readonly Uint8Array[];
+    readonly arrived: Uint8Array;
   }[] = [];
   readonly #size: number;
   readonly #room: number;
@@ -87,12 +88,14 @@ class Handshakes {
     const kept = this.#idle.pop();
     if (kept !== undefined) return kept;
     const room = this.#room;
-    const [send, receive] = [block(room), block(this.#size * room)];
+    const [send, receive] = [block(room), block(this.#size * (room + 1))];
+    const { buffer } = receive.array;
     return {
       send: inPlace(send.memory, 0),
       receive: inPlace(receive.memory, 0),
       sent: new Uint8Array(send.array.buffer),
-      came: Array.from({ length: this.#size }, (_, rank) => new Uint8Array(receive.array.buffer, rank * room, room)),
+      came: Array.from({ length: this.#size }, (_, rank) => new Uint8Array(buffer, rank * room, room)),
+      arrived: new Uint8Array(buffer, this.#size * room, this.#size),
     };
   }
 
@@ -150,15 +153,15 @@ export class ConnectionTransport implements Transport {
     if (this.#side !== undefined) return this.#side.exchange(send);
     const used = this.#handshakes.take();
     used.sent.set(send);
-    let arrived = () => new Array<boolean>(this.size).fill(false);
+    used.arrived.fill(0);
     const ended = settled((finish) => {
-      arrived = this.#begin('exchange', used.send, used.receive, send.length, 0, finish, kHandshake + this.payload);
+      this.#begin('exchange', used.send, used.receive, send.length, 0, finish, kHandshake + this.payload);
     }, this.rank);
     const done = ended.then(() => {
       this.#handshakes.give(used);
       return used.came;
     });
-    return { done, arrived: () => arrived() };
+    return { done, arrived: () => Array.from(used.arrived, (came) => came === 1) };
   }
 
   allToAll(send: Bytes, receive: Bytes, partBytes: number): Promise<void> {
@@ -198,8 +201,8 @@ export class ConnectionTransport implements Transport {
     to.putBack();
   }
 
-  #begin(kind: string, from: Place, to: Place, bytes: number, root: number, finish: Finish, room = bytes) {
+  #begin(kind: string, from: Place, to: Place, bytes: number, root: number, finish: Finish, room = bytes): void {
     const id = addon.distributed.collectives.indexOf(kind);
-    return this.#connection.run(id, from.memory, from.offset, to.memory, to.offset, bytes, root, finish, room);
+    this.#connection.run(id, from.memory, from.offset, to.memory, to.offset, bytes, root, finish, room);
   }
 }

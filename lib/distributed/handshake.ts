@@ -25,10 +25,26 @@ export interface Request {
 const fails = [false, true, 'poisoned'] as const; // by their number in the handshake
 const kVersion = 0x4b4f4302; // of the handshake and of the order of messages that follows it
 
-/** As bytes, with room for a payload behind them; little-endian, so that ranks may be different machines. */
-export function encode(request: Request, payload = 0): Uint8Array {
-  const bytes = new Uint8Array(kHandshake + payload);
-  const view = new DataView(bytes.buffer);
+/** Message of a rank, in the same memory every time. */
+export class Message {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+
+  /** `payload`: bytes at most. */
+  constructor(payload: number) {
+    this.#bytes = new Uint8Array(kHandshake + payload);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  /** A request, with room for so many bytes behind it. */
+  write(request: Request, payload: number): Uint8Array {
+    encode(request, this.#view);
+    return this.#bytes.subarray(0, kHandshake + payload);
+  }
+}
+
+/** Little-endian, so that ranks may be different machines. */
+function encode(request: Request, view: DataView): void {
   view.setUint32(0, kVersion, true);
   view.setUint8(4, operations.indexOf(request.op));
   view.setUint8(5, elementNames.indexOf(request.element));
@@ -38,7 +54,6 @@ export function encode(request: Request, payload = 0): Uint8Array {
   view.setUint32(24, request.root, true);
   view.setUint32(28, request.leaves, true);
   view.setBigUint64(32, request.layout, true);
-  return bytes;
 }
 
 /** Undefined for bytes of another version. */

@@ -1,6 +1,5 @@
 // What moves bytes between processes: MPI and NCCL, each behind the same few calls. All of them are made on one thread (line.h).
 #pragma once
-#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <stdexcept>
@@ -37,7 +36,7 @@ struct Collective {
   size_t bytes;         // of the part of a rank; of a broadcast all
   size_t room;          // for the part of a rank in what is received
   int root;
-  std::shared_ptr<std::vector<std::atomic<bool>>> arrived;  // by rank; of an exchange only
+  char* arrived;        // of an exchange, else null: by rank, 1 where its bytes have come; behind those in what is received
 };
 
 // What is known of an engine once it has started, for messages.

@@ -56,11 +56,11 @@ class Mpi : public Engine, public std::enable_shared_from_this<Mpi> {
     if (collective.kind == kBroadcast) broadcast();
     else if (!rounds_.empty()) post(rounds_[0]);
     copyOwn();
-    if (now_.arrived) (*now_.arrived)[size_t(rank())] = true;
+    if (now_.arrived != nullptr) now_.arrived[rank()] = 1;
   }
 
   bool ended() override {
-    while (calls_->test(now_.arrived.get())) {
+    while (calls_->test(now_.arrived)) {
       if (++round_ >= rounds_.size()) return now_ = {}, true;
       post(rounds_[round_]);
     }
