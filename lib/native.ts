@@ -210,7 +210,10 @@ export interface EngineInfo {
 export interface Connection {
   /** Before it has started rank and size are 0. */
   describe(): EngineInfo;
-  /** Starts one of `collectives`, by its place there. Returns `arrived`, which says whose bytes of an exchange have come. */
+  /**
+   * Starts one of `collectives`, by its place there. In an exchange a rank's bytes have `room` in what is received, and behind all of it
+   * there is a byte for each rank that becomes 1 when its bytes have come.
+   */
   run(
     collective: number,
     send: Memory,
@@ -220,7 +223,8 @@ export interface Connection {
     bytes: number,
     root: number,
     done: Done,
-  ): () => boolean[];
+    room: number,
+  ): void;
   /** All calls fail with ERR_COMM_ABORTED and this reason; the engine ends the job (MPI, with the code) or lets go of it. */
   abort(exitCode: number, reason: string): void;
   /** The same, and tells nobody. */

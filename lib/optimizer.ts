@@ -442,7 +442,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * @param options `reduction`: "sum" (default, Keras's) or "mean"; `shard_state` (default false): each process keeps and steps a part of
    *   the state, about 1 / size of it; `micro_batches`: backward passes of all processes together in a step, a multiple of their number:
    *   `apply_async` is called for each of them, and the last call steps; for all divisors the bits are those of one process;
-   *   `bucket_bytes` (default 4 MiB): what is sent at once
+   *   `bucket_bytes` (default 4 MiB, or 256 KiB for each process if that is more): what is summed at once
    * @throws (rejects) TypeError `ERR_OPT_CONFIG_TYPE`, RangeError `ERR_OPT_CONFIG_RANGE`; CommunicatorError `ERR_COMM_MISMATCH` on all
    *   ranks where class, options or variables differ; TypeError `ERR_OPT_DEVICE`; Error `ERR_OPT_DISTRIBUTED`, `ERR_OPT_BUSY`, `ERR_OPT_DISPOSED`
    * @example await optimizer.distribute(await connect(), { shard_state: true });

@@ -105,15 +105,15 @@ export abstract class Runner {
     try {
       if (this.distribution !== undefined) return await this.queue.add(this.distribution.take(() => built(find())));
       const given = find();
-      return isEmpty(given.gradients) ? this.applied : await this.queue.add(this.#taken(built(given)));
+      return isEmpty(given.gradients) ? this.applied : await this.queue.add(this.taken(built(given)));
     } catch (error) {
       undo();
       throw error;
     }
   }
 
-  #taken(given: Given): () => Promise<number> {
-    const atOnce = !this.queue.busy;
+  /** Takes the gradients of an asynchronous step; returns what runs it when it is its turn. */
+  taken(given: Given, atOnce = !this.queue.busy): () => Promise<number> {
     return this.alone(() => this.take(given, atOnce));
   }
 
@@ -125,7 +125,7 @@ export abstract class Runner {
 
   /** A step whose turn it is. */
   async stepAsync(given: Given): Promise<number> {
-    return this.alone(() => this.take(given, true))();
+    return this.taken(given, true)();
   }
 
   /** Undoes `build`, whatever has been stepped: for a state of another shape. */

@@ -1,6 +1,7 @@
 // The model of sums over ranks finds what is planted, and counts messages and bytes as the library sends them.
 import { assert } from 'chai';
 
+import { pieceOf } from '../lib/distributed/collectives.ts';
 import { fit, networks, predict, project, trafficOf } from '../bench/distributed/model.ts';
 
 const sizes = [64, 1024, 8192, 16_384, 65_536, 262_144, 1 << 20, 1 << 22, 1 << 24];
@@ -25,8 +26,19 @@ describe('the model of sums over ranks', () => {
     for (const { alpha, beta } of fit(falling)) assert(alpha >= 0 && beta >= 0);
   });
 
+  it('has latency take a fifth of the time at most in buckets of the default size', () => {
+    const own = { update: 0, rest: 0 };
+    for (const network of networks)
+      for (const ranks of [2, 8, 16, 17, 64, 1024]) {
+        const bucket = pieceOf(ranks);
+        const { latency, transfer } = project(network, own, { ranks, parameters: bucket / 4, bucket, sharded: false });
+        assert.isAtMost(latency / transfer, 0.2, `${ranks} ranks, ${network.name}`);
+      }
+    assert.deepEqual([2, 16, 64].map(pieceOf), [4 << 20, 4 << 20, 16 << 20]);
+  });
+
   it('counts messages and bytes', () => {
-    assert.deepEqual(trafficOf(4, 1000), { messages: 6, sent: 3000 });
+    assert.deepEqual(trafficOf(4, 1000), { messages: 3, sent: 3000 });
     assert.deepEqual(trafficOf(4, 1 << 20), { messages: 9, sent: 1.5 * 2 ** 20 });
   });
 

@@ -6,6 +6,7 @@ import { SelfTransport } from '../lib/distributed/self.ts';
 import { additionsOf, leavesOf, subtreesOf } from '../lib/distributed/tree.ts';
 import { allocate, memory, Variable } from '../lib/index.ts';
 import { folded, subtreesIn, type Floats } from './distributed/folding.ts';
+import type { Transport } from '../lib/distributed/transport.ts';
 import { MemoryGroup, type Faults } from './distributed/memory_group.ts';
 import type { CodedError } from './errors.ts';
 import { random } from './random.ts';
@@ -39,6 +40,7 @@ const worlds: readonly [string, () => Communicator[]][] = [
   ...[1, 2, 3, 4].map((size): [string, () => Communicator[]] => [`${size} ranks`, () => ranksOf(size)]),
 ];
 const lengths = [0, 1, 15, 16, 17, 4095];
+const pairsOf = <A, B>(as: readonly A[], bs: readonly B[]) => as.flatMap((a) => bs.map((b): [A, B] => [a, b]));
 
 describe('distributed: collectives', () => {
   for (const [name, world] of worlds)
@@ -157,6 +159,21 @@ describe('distributed: collectives', () => {
     await closeAll(ranks);
   });
 
+  it('sends small sums with the handshake, and nothing else', async () => {
+    const silent = (transport: Transport): Transport =>
+      Object.assign(transport, { allToAll: () => assert.fail(), allGather: () => assert.fail() });
+    const ranks = new MemoryGroup(3).transports().map((transport) => new Communicator(silent(transport)));
+    const most = 2048; // float32 numbers
+    await onAll(ranks, async (comm) => {
+      const data = new Float32Array(most).fill(comm.rank + 1);
+      await comm.allReduce(data);
+      assert.deepEqual(data, new Float32Array(most).fill(6));
+    });
+    const errors = await errorsOf(ranks, (comm) => comm.allReduce(new Float32Array(most + 1)));
+    assert.match(String(errors[0]), /assert.fail/); // larger ones do not
+    await leaveAll(ranks);
+  });
+
   it('lets go of all memory', async () => {
     const before = memory().cpu;
     const ranks = ranksOf(2);
@@ -185,8 +202,8 @@ describe('distributed: the order of sums', () => {
   for (const Type of [Float32Array, Float64Array])
     it(`gives the bits of one process for every divisor of the number of micro-batches, ${Type.name}`, async () => {
       const next = random(Type.name);
-      const length = 2501; // more than one message to all
-      for (const count of [1, 2, 3, 4, 5, 6, 8, 12]) {
+      for (const [length, count] of pairsOf([37, 2501], [1, 2, 3, 4, 5, 6, 8, 12])) {
+        // with the handshake, and without
         const leaves = Array.from({ length: count }, () =>
           new Type(length).map(() => (next() - 0.5) * 2 ** (20 * next())),
         );
@@ -231,6 +248,7 @@ describe('distributed: what does not fit together', () => {
   const sum: Call = (comm) => comm.allReduce(new Float32Array(1000));
   const differing: readonly [string, Call, RegExp][] = [
     ['length', (comm) => comm.allReduce(new Float32Array(1001)), /allReduce of 1001 float32/],
+    ['length beyond what goes with it', (comm) => comm.allReduce(new Float32Array(3000)), /allReduce of 3000 float32/],
     ['dtype', (comm) => comm.allReduce(new Float64Array(1000)), /allReduce of 1000 float64/],
     ['operation', (comm) => comm.broadcast(new Float32Array(1000)), /broadcast of 1000 float32/],
     ['layout', (comm) => comm.allReduce(new Float32Array(1000), { layout: 7n }), /with layout 0000000000000007/],

@@ -53,12 +53,12 @@ static void fold(size_t bytes) {
       for (size_t i = 0; i < count; ++i) sum[i] += summand[i];
     }
 }
-enum { kSmall = 8 << 10 }; // as in lib/distributed/collectives.ts
+enum { kSmall = 8 << 10 }; // as kPayload in lib/distributed/transport.ts: goes with the handshake
 static void all_reduce(size_t bytes) {
   const int whole = bytes <= kSmall;
   const size_t part = whole ? bytes : bytes / size;
-  exchange(bytes);
-  pairs(part, !whole);
+  if (whole) pairs(kHandshake + part, 0);
+  else exchange(bytes), pairs(part, 1);
   fold(part);
   if (whole) {
     memcpy(from, to, bytes);

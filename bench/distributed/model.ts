@@ -18,13 +18,13 @@ export interface Range {
   readonly beta: number;
 }
 
-const kSmall = 8 << 10; // bytes, as in lib/distributed/collectives.ts: below, everything to everybody
+const kSmall = 8 << 10; // bytes, as in lib/distributed/collectives.ts: below, everything with the handshake
 const kMost = [kSmall, 256 << 10, Infinity];
 
 /** Messages and bytes that a rank sends for a sum, its handshake included. */
 export function trafficOf(ranks: number, bytes: number): { readonly messages: number; readonly sent: number } {
   const others = ranks - 1;
-  if (bytes <= kSmall) return { messages: 2 * others, sent: others * bytes };
+  if (bytes <= kSmall) return { messages: others, sent: others * bytes };
   return { messages: 3 * others, sent: (2 * others * bytes) / ranks };
 }
 
@@ -88,7 +88,8 @@ export interface Projection {
 }
 
 /**
- * A step without overlap: for every bucket two handshakes, a part of its gradients to every rank, and one of what comes of them to all.
+ * A step without overlap: for every bucket a handshake, or two where the state is shared, a part of its gradients to every rank, and one
+ * of what comes of them to all.
  *
  * @param bucket bytes
  */
@@ -103,7 +104,7 @@ export function project(
   }: Readonly<Record<'ranks' | 'parameters' | 'bucket', number>> & { sharded: boolean },
 ): Projection {
   const bytes = 4 * parameters;
-  const messages = Math.ceil(bytes / bucket) * 4 * (ranks - 1);
+  const messages = Math.ceil(bytes / bucket) * (sharded ? 4 : 3) * (ranks - 1);
   return {
     latency: (messages * alpha) / 1000,
     transfer: (2 * (ranks - 1) * bytes) / ranks / bandwidth / 1000,

@@ -12,7 +12,6 @@ import { mpiTransport } from '../../dist/distributed/mpi.js';
 
 const { sums, steps } = JSON.parse(process.argv[2]);
 const kTensors = 8;
-const kHandshake = 64; // bytes
 const transport = await mpiTransport();
 let sent = 0; // bytes, to other ranks
 
@@ -22,7 +21,7 @@ const counted = new Proxy(transport, {
     const value = Reflect.get(target, name, target);
     if (typeof value !== 'function') return value;
     return (...given) => {
-      const of = { exchange: kHandshake, allToAll: given[2], allGather: given[0]?.byteLength, broadcast: 0 };
+      const of = { exchange: given[0]?.byteLength, allToAll: given[2], allGather: given[0]?.byteLength, broadcast: 0 };
       sent += (of[name] ?? 0) * (target.size - 1);
       return value.apply(target, given);
     };

@@ -1,4 +1,5 @@
 // The tables of the benchmark of several processes.
+import { pieceOf } from '../../lib/distributed/collectives.ts';
 import { markdown } from '../markdown.ts';
 import type { Line } from './contestants.ts';
 import { networks, predict, project, type Own, type Range, type Sum } from './model.ts';
@@ -79,7 +80,10 @@ export const errorsOf = (ranges: readonly Range[], sums: readonly Sum[]): string
     }),
   );
 
-const kBuckets = [4, 64]; // MiB
+const buckets: readonly (readonly [string, (ranks: number) => number])[] = [
+  ['4 MiB', () => 4 << 20],
+  ['default', pieceOf],
+];
 const kRanks = [8, 64, 1024];
 const kParameters = [25e6, 350e6];
 
@@ -89,12 +93,12 @@ export function projections(own: Own): string {
     kParameters.flatMap((parameters) =>
       kRanks.map((ranks) => {
         const times = [false, true].flatMap((sharded) =>
-          kBuckets.map((mib) => {
+          buckets.map(([, bytesOf]) => {
             const {
               latency,
               transfer,
               own: alone,
-            } = project(network, own, { ranks, parameters, bucket: mib * 2 ** 20, sharded });
+            } = project(network, own, { ranks, parameters, bucket: bytesOf(ranks), sharded });
             return short((latency + transfer + alone) / 1000);
           }),
         );
@@ -104,6 +108,6 @@ export function projections(own: Own): string {
     ),
   );
   const modes = ['replicated', 'sharded'];
-  const times = modes.flatMap((mode) => kBuckets.map((mib) => `${mode}, ${mib} MiB buckets, s`));
+  const times = modes.flatMap((mode) => buckets.map(([name]) => `${mode}, ${name} buckets, s`));
   return markdown(['network', 'parameters', 'ranks', ...times, ...modes.map((mode) => `state, ${mode}, GB`)], rows);
 }

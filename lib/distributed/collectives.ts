@@ -1,16 +1,24 @@
 // How collectives are made of what a transport can do. Sums are all-to-all of shards, added in the order of the tree, whatever the
 // engine would do; all piece by piece, so that a rank needs little memory besides, and adds up one piece while the next one is moved.
+import type { FloatArray } from '../arrays.ts';
 import type { Dtype } from '../native.ts';
 import { numbersOf, Scratch, type Lease, type Region } from './region.ts';
 import type { Sharing } from './sharing.ts';
 import { sizes } from '../storage.ts';
 import { Adder } from './sums.ts';
-import type { Transport } from './transport.ts';
+import { kHandshake, type Transport } from './transport.ts';
 import type { Watch } from './watch.ts';
 
-const kPiece = 4 << 20; // bytes of what is moved at a time
+const kPiece = 4 << 20; // bytes of what is moved at a time, or
+const kPart = 256 << 10; // those of a rank's part
 const kSmall = 8 << 10; // bytes: below, one message to all is faster than two of shards
 const kAligned = 64; // bytes: shards within a piece are whole cache lines
+
+/**
+ * Bytes of what is moved at a time. Of a part of p bytes latencies take 3 alpha / (2 p beta) of the time of its bytes: a handshake and
+ * two parts go to every other rank. On the networks of bench/distributed/model.ts that is a fifth for `kPart`, however many ranks.
+ */
+export const pieceOf = (size: number): number => Math.max(kPiece, size * kPart);
 
 /** Memory of the caller's; it has to be copied unless it `stays` where it is. */
 export interface Place {
@@ -28,11 +36,31 @@ interface Scattered {
 
 export class Collectives {
   readonly #transport: Transport;
+  readonly #piece: number;
   readonly #adder = new Adder();
   readonly #scratch = new Scratch();
 
   constructor(transport: Transport) {
     this.#transport = transport;
+    this.#piece = pieceOf(transport.size);
+  }
+
+  /** Bytes that a rank sends at most of such a sum if they go with the handshake; 0 if they do not. */
+  payloadOf(bytes: number, { subtrees, additions }: Sharing): number {
+    const all = additions.length === 0 ? 0 : bytes * subtrees;
+    return all <= (this.#transport.payload ?? 0) ? all : 0;
+  }
+
+  /** `allReduce` of what came with the handshakes. */
+  async sumOf(messages: readonly Uint8Array[], { region }: Place, dtype: Dtype, sharing: Sharing): Promise<void> {
+    const { byteLength } = region;
+    const parts = sharing.places.map(({ rank, subtree }) => {
+      const begin = kHandshake + subtree * byteLength;
+      return numbersOf((messages[rank] as Uint8Array).subarray(begin, begin + byteLength), dtype);
+    });
+    const [sum] = parts as [FloatArray];
+    await this.#adder.add(dtype, sum.length, parts, sharing.additions);
+    (numbersOf(region.bytes as Uint8Array, dtype) as Float64Array).set(sum);
   }
 
   /** The sum of all ranks' subtrees in the place of the first; nothing to do for the sum of one summand. */
@@ -42,7 +70,7 @@ export class Collectives {
     let finish = async () => {};
     for (let at = 0, count; at < whole.byteLength; at += count) {
       const rest = whole.byteLength - at;
-      const part = rest <= kSmall ? 0 : this.#partOf(Math.min(rest, kPiece));
+      const part = rest <= kSmall ? 0 : this.#partOf(Math.min(rest, this.#piece));
       count = part === 0 ? rest : part * this.#transport.size;
       const pieces = subtrees.map(({ region, stays }) => ({ region: region.part(at, count), stays }));
       if (part > 0 && sharing.subtrees === 1 && this.#transport.sum !== undefined) {
@@ -71,7 +99,7 @@ export class Collectives {
   ): Promise<void> {
     let finish = async () => {};
     for (let at = 0, count; at < shard.byteLength; at += count) {
-      count = Math.min(shard.byteLength - at, this.#partOf(kPiece));
+      count = Math.min(shard.byteLength - at, this.#partOf(this.#piece));
       const [to, begin, lease] = [shard.part(at, count), at, this.#scratch.lease()];
       const pieces = subtrees.map((place) => this.#slices(lease, place, shard.byteLength, begin, to.byteLength));
       const scattered = this.#scatter(lease, pieces, count, sharing);
@@ -90,7 +118,7 @@ export class Collectives {
     const { byteLength } = shard.region;
     if (shard.stays && full.stays) return watch.until(this.#transport.allGather(shard.region.bytes, full.region.bytes));
     for (let at = 0, count; at < byteLength; at += count) {
-      count = Math.min(byteLength - at, this.#partOf(kPiece));
+      count = Math.min(byteLength - at, this.#partOf(this.#piece));
       const lease = this.#scratch.lease();
       const [sent, received] = [lease.take(shard.region, count), lease.take(full.region, count * size)];
       sent.copyFrom(shard.region.part(at, count));
@@ -104,7 +132,7 @@ export class Collectives {
   async broadcast(watch: Watch, { region, stays }: Place, root: number): Promise<void> {
     if (stays) return watch.until(this.#transport.broadcast(region.bytes, root));
     for (let at = 0, count; at < region.byteLength; at += count) {
-      count = Math.min(region.byteLength - at, kPiece);
+      count = Math.min(region.byteLength - at, this.#piece);
       const lease = this.#scratch.lease();
       const staged = lease.take(region, count);
       staged.copyFrom(region.part(at, count));

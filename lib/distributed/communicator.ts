@@ -10,9 +10,10 @@ import { distribute } from './distribute.ts';
 import { located, type Data, type Located } from './data.ts';
 import { CommunicatorError } from './errors.ts';
 import { afterwards, failureOf, isPoisoned, mismatchError, timeOut, type About } from './failures.ts';
-import { encode, mismatchOf, type Mismatch, type Operation, type Request } from './handshake.ts';
+import { Message, mismatchOf, type Mismatch, type Operation, type Request } from './handshake.ts';
 import { sharingOf } from './sharing.ts';
-import type { Kind, Transport } from './transport.ts';
+import type { Region } from './region.ts';
+import { kHandshake, type Kind, type Transport } from './transport.ts';
 import { Watch } from './watch.ts';
 
 /** How a communicator behaves. */
@@ -47,10 +48,12 @@ export interface SumOptions extends CollectiveOptions {
 interface Prepared {
   readonly data: readonly Located[];
   readonly request: Partial<Request>;
-  /** The data as the transport has it, in the same order. */
-  readonly run: (watch: Watch, places: readonly Place[]) => Promise<void>;
+  /** The data as the transport has it, in the same order; `messages`: what came of all ranks, behind their handshakes the payload. */
+  readonly run: (watch: Watch, places: readonly Place[], messages: readonly Uint8Array[]) => Promise<void>;
   /** Which of the data are written. */
   readonly written: readonly number[];
+  /** Bytes that go with the handshake: those of the data, one behind the other, if there are any. */
+  readonly payload?: number;
 }
 
 /** Arguments that are none. */
@@ -81,6 +84,8 @@ export class Communicator {
   readonly kind: Kind;
   readonly #transport: Transport;
   readonly #collectives: Collectives;
+  readonly #message: Message;
+  readonly #isAlone: boolean; // and nobody else may end it, as the thread that made a local group may
   readonly #timeout: number;
   readonly #onFailure: 'abort' | 'throw';
   #sequence = 0;
@@ -95,7 +100,9 @@ export class Communicator {
     const { timeout, onFailure } = checkBehaviour('Communicator', options);
     ({ rank: this.rank, size: this.size, kind: this.kind } = transport);
     this.#transport = transport;
+    this.#isAlone = this.size === 1 && this.kind !== 'local' && transport.device === undefined;
     this.#collectives = new Collectives(transport);
+    this.#message = new Message(transport.payload ?? 0);
     this.#timeout = timeout;
     this.#onFailure = onFailure;
   }
@@ -103,6 +110,11 @@ export class Communicator {
   /** Why it is of no use any more; undefined as long as it is. */
   get failure(): CommunicatorError | undefined {
     return this.#failure;
+  }
+
+  /** @internal Whether it works, and there is nobody to ask. */
+  get alone(): boolean {
+    return this.#isAlone && this.#failure === undefined && this.#closing === undefined;
   }
 
   /**
@@ -113,11 +125,16 @@ export class Communicator {
   allReduce(data: Data, options: SumOptions = {}): Promise<void> {
     return this.#call('allReduce', options, (who) => {
       const { list, dtype, sharing } = this.#summands(who, data, true, options);
+      const payload = this.#collectives.payloadOf(bytesOf(list), sharing);
       return {
         data: list,
         written: [0],
         request: { length: list[0].length, element: dtype, leaves: sharing.leaves },
-        run: (watch, places) => this.#collectives.allReduce(watch, places, dtype, sharing),
+        payload,
+        run: (watch, places, messages) => {
+          if (payload > 0) return this.#collectives.sumOf(messages, places[0] as Place, dtype, sharing);
+          return this.#collectives.allReduce(watch, places, dtype, sharing);
+        },
       };
     });
   }
@@ -286,19 +303,29 @@ export class Communicator {
 
   async #run(op: Operation, layout: bigint, prepared: Prepared, refused: Refused | undefined): Promise<void> {
     if (this.#failure !== undefined) throw afterwards(op, this.rank, this.#failure);
+    if (this.#isAlone) return this.#runAlone(op, prepared, refused);
     const about: About = { rank: this.rank, op, sequence: ++this.#sequence, bytes: bytesOf(prepared.data) };
-    const late = refused ?? goneFrom(op, prepared.data);
+    let late = refused ?? goneFrom(op, prepared.data);
     let arrived = (): readonly boolean[] => [];
     const watch: Watch = new Watch(this.#timeout, () => timeOut(about, watch.waited, arrived()));
     this.#watch = watch;
     let mismatch: Mismatch | undefined;
     try {
-      const { sequence } = about;
-      const request = { ...neutral, ...prepared.request, op, sequence, layout, failed: failedBy(late) };
-      const exchange = this.#transport.exchange(encode(request));
+      const { data, payload = 0 } = prepared;
+      let brought: readonly Brought[] = [];
+      if (late === undefined && payload > 0)
+        brought = await this.#bring(watch, data).catch((error: unknown) => ((late = { error }), []));
+      const request = { ...neutral, ...prepared.request, op, sequence: about.sequence, layout, failed: failedBy(late) };
+      const message = this.#message.write(request, late === undefined ? payload : 0);
+      brought.forEach(({ place: { region } }, i) => message.set(bytesIn(region), kHandshake + i * region.byteLength));
+      const exchange = this.#transport.exchange(message);
       arrived = () => exchange.arrived();
-      mismatch = mismatchOf(await watch.until(exchange.done), this.size);
-      if (mismatch === undefined) await this.#move(watch, prepared);
+      const messages = await watch.until(exchange.done);
+      mismatch = mismatchOf(messages);
+      if (mismatch === undefined) {
+        if (payload === 0) brought = await this.#bring(watch, data);
+        await this.#move(watch, prepared, brought, messages);
+      }
     } catch (error) {
       throw this.#fail(failureOf(error, about, watch.waited, arrived()));
     } finally {
@@ -312,13 +339,33 @@ export class Communicator {
     throw error;
   }
 
-  async #move(watch: Watch, { data, written, run }: Prepared): Promise<void> {
+  /** A copy, if anything. */
+  async #runAlone(op: Operation, { data, written }: Prepared, refused: Refused | undefined): Promise<void> {
+    this.#sequence++;
+    const late = refused ?? goneFrom(op, data);
+    if (late !== undefined) throw late.error;
+    const [one, other] = data;
+    if (one === undefined || other === undefined) return; // nobody adds anything to it
+    const [from, to] = written[0] === 0 ? [other, one] : [one, other];
+    const [sent, received] = [await bring(from, this.#transport), await bring(to, this.#transport)];
+    received.place.region.copyFrom(sent.place.region);
+    await received.putBack();
+  }
+
+  async #bring(watch: Watch, data: readonly Located[]): Promise<readonly Brought[]> {
     const brought: Brought[] = [];
     for (const one of data) brought.push(await watch.until(bring(one, this.#transport)));
-    await run(
-      watch,
-      brought.map(({ place }) => place),
-    );
+    return brought;
+  }
+
+  async #move(
+    watch: Watch,
+    { written, run }: Prepared,
+    brought: readonly Brought[],
+    messages: readonly Uint8Array[],
+  ): Promise<void> {
+    const places = brought.map(({ place }) => place);
+    await run(watch, places, messages);
     for (const i of written) await watch.until((brought[i] as Brought).putBack());
   }
 
@@ -405,6 +452,8 @@ const overlap = (a: Uint8Array, b: Uint8Array) =>
 
 const failedBy = (refused: Refused | undefined): Request['failed'] =>
   refused !== undefined && (isPoisoned(refused.error) ? 'poisoned' : true);
+
+const bytesIn = ({ bytes }: Region) => bytes as Uint8Array; // of the host
 
 /** Why data that was there at the call cannot be moved any more. */
 function goneFrom(op: Operation, data: readonly Located[]): Refused | undefined {

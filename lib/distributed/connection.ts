@@ -2,7 +2,7 @@
 import { allocated, memoryOf } from '../arrays.ts';
 import { addon, type Connection, type EngineInfo, type Memory } from '../native.ts';
 import { CommunicatorError, type CommunicatorErrorCode } from './errors.ts';
-import { kHandshake, type Bytes, type Exchange, type Kind, type Transport } from './transport.ts';
+import { kHandshake, kPayload, type Bytes, type Exchange, type Kind, type Transport } from './transport.ts';
 
 type Finish = (result: number, error?: Error) => void;
 
@@ -72,25 +72,30 @@ class Handshakes {
     readonly send: Place;
     readonly receive: Place;
     readonly sent: Uint8Array;
-    readonly came: Uint8Array;
+    readonly came: readonly Uint8Array[];
+    readonly arrived: Uint8Array;
   }[] = [];
   readonly #size: number;
+  readonly #room: number;
 
-  constructor(size: number) {
+  /** `room`: bytes of a rank at most. */
+  constructor(size: number, room: number) {
     this.#size = size;
+    this.#room = room;
   }
 
   take() {
     const kept = this.#idle.pop();
     if (kept !== undefined) return kept;
-    const send = block(kHandshake);
-    const receive = block(this.#size * kHandshake);
-    const bytes = ({ buffer }: Uint32Array) => new Uint8Array(buffer);
+    const room = this.#room;
+    const [send, receive] = [block(room), block(this.#size * (room + 1))];
+    const { buffer } = receive.array;
     return {
       send: inPlace(send.memory, 0),
       receive: inPlace(receive.memory, 0),
-      sent: bytes(send.array),
-      came: bytes(receive.array),
+      sent: new Uint8Array(send.array.buffer),
+      came: Array.from({ length: this.#size }, (_, rank) => new Uint8Array(buffer, rank * room, room)),
+      arrived: new Uint8Array(buffer, this.#size * room, this.#size),
     };
   }
 
@@ -112,6 +117,7 @@ export class ConnectionTransport implements Transport {
   readonly kind: Kind;
   readonly device: number | undefined;
   readonly endsJob: boolean;
+  readonly payload: number;
   readonly #connection: Connection;
   readonly #side: Transport | undefined;
   readonly #handshakes: Handshakes;
@@ -126,7 +132,8 @@ export class ConnectionTransport implements Transport {
     this.endsJob = endsJob;
     this.#connection = connection;
     this.#side = side;
-    this.#handshakes = new Handshakes(size);
+    this.payload = device === undefined ? kPayload : 0;
+    this.#handshakes = new Handshakes(size, kHandshake + this.payload);
     if (endsJob && size > 1) process.on('exit', this.#leaves);
   }
 
@@ -145,17 +152,16 @@ export class ConnectionTransport implements Transport {
   exchange(send: Uint8Array): Exchange {
     if (this.#side !== undefined) return this.#side.exchange(send);
     const used = this.#handshakes.take();
-    used.sent.set(send.subarray(0, kHandshake));
-    let arrived = () => new Array<boolean>(this.size).fill(false);
+    used.sent.set(send);
+    used.arrived.fill(0);
     const ended = settled((finish) => {
-      arrived = this.#begin('exchange', used.send, used.receive, kHandshake, 0, finish);
+      this.#begin('exchange', used.send, used.receive, send.length, 0, finish, kHandshake + this.payload);
     }, this.rank);
     const done = ended.then(() => {
-      const came = used.came.slice();
       this.#handshakes.give(used);
-      return came;
+      return used.came;
     });
-    return { done, arrived: () => arrived() };
+    return { done, arrived: () => Array.from(used.arrived, (came) => came === 1) };
   }
 
   allToAll(send: Bytes, receive: Bytes, partBytes: number): Promise<void> {
@@ -195,8 +201,8 @@ export class ConnectionTransport implements Transport {
     to.putBack();
   }
 
-  #begin(kind: string, from: Place, to: Place, bytes: number, root: number, finish: Finish) {
+  #begin(kind: string, from: Place, to: Place, bytes: number, root: number, finish: Finish, room = bytes): void {
     const id = addon.distributed.collectives.indexOf(kind);
-    return this.#connection.run(id, from.memory, from.offset, to.memory, to.offset, bytes, root, finish);
+    this.#connection.run(id, from.memory, from.offset, to.memory, to.offset, bytes, root, finish, room);
   }
 }

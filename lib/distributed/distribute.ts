@@ -10,6 +10,7 @@ import { told } from '../distribution.ts';
 import type { Runner } from '../runner.ts';
 import { Variable } from '../variable.ts';
 import { copyOf } from '../weights.ts';
+import { pieceOf } from './collectives.ts';
 import type { Communicator } from './communicator.ts';
 import { fingerprint, hashOf, rates } from './fingerprint.ts';
 import { Replicas, type Settings, type Texts } from './replicas.ts';
@@ -18,7 +19,7 @@ const fields = {
   reduction: oneOf(['sum', 'mean'] as const),
   shard_state: flag(false),
   micro_batches: nullable(whole(0)),
-  bucket_bytes: { ...finite(4 * 2 ** 20), expects: 'a number of bytes >= 1024', allows: (x: number) => x >= 1024 },
+  bucket_bytes: nullable({ ...finite(0), expects: 'a number of bytes >= 1024', allows: (x: number) => x >= 1024 }),
 };
 /** Of `distribute`; the same on all ranks. */
 export interface DistributeOptions {
@@ -31,8 +32,11 @@ export interface DistributeOptions {
    * steps. The bits are the same for any number of ranks that divides it. Default null: one of each rank.
    */
   readonly micro_batches?: number | null | undefined;
-  /** What is summed at a time, 1,024 bytes or more; default 4 MiB. */
-  readonly bucket_bytes?: number | undefined;
+  /**
+   * What is summed at a time, 1,024 bytes or more. Default (null): 256 KiB for each rank, and 4 MiB or more, so that it takes longer to
+   * send a rank its part than to begin to, however many there are.
+   */
+  readonly bucket_bytes?: number | null | undefined;
 }
 
 /** `Optimizer.distribute`; `who`: its class, `place`: of this call among those of the communicator. */
@@ -74,13 +78,13 @@ function checkFree(who: string, runner: Runner, settings: Settings): void {
 
 function checked(who: string, communicator: Communicator, options: unknown): Settings {
   const settings = readOptions(who, fields, [options]);
-  const { micro_batches: count } = settings;
+  const { micro_batches: count, bucket_bytes } = settings;
   if (count !== null && (count < 1 || count % communicator.size !== 0))
     throw rangeError(
       'ERR_OPT_CONFIG_RANGE',
       `${who} expects micro_batches to be a multiple of the ${communicator.size} processes, got ${count}`,
     );
-  return settings;
+  return { ...settings, bucket_bytes: bucket_bytes ?? pieceOf(communicator.size) };
 }
 
 /** Asks the other ranks; returns what shares the steps from then on. */

@@ -23,12 +23,28 @@ export interface Request {
 }
 
 const fails = [false, true, 'poisoned'] as const; // by their number in the handshake
-const kVersion = 0x4b4f4301; // of the handshake and of the order of messages that follows it
+const kVersion = 0x4b4f4302; // of the handshake and of the order of messages that follows it
 
-/** As bytes; little-endian, so that ranks may be different machines. */
-export function encode(request: Request): Uint8Array {
-  const bytes = new Uint8Array(kHandshake);
-  const view = new DataView(bytes.buffer);
+/** Message of a rank, in the same memory every time. */
+export class Message {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+
+  /** `payload`: bytes at most. */
+  constructor(payload: number) {
+    this.#bytes = new Uint8Array(kHandshake + payload);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  /** A request, with room for so many bytes behind it. */
+  write(request: Request, payload: number): Uint8Array {
+    encode(request, this.#view);
+    return this.#bytes.subarray(0, kHandshake + payload);
+  }
+}
+
+/** Little-endian, so that ranks may be different machines. */
+function encode(request: Request, view: DataView): void {
   view.setUint32(0, kVersion, true);
   view.setUint8(4, operations.indexOf(request.op));
   view.setUint8(5, elementNames.indexOf(request.element));
@@ -38,7 +54,6 @@ export function encode(request: Request): Uint8Array {
   view.setUint32(24, request.root, true);
   view.setUint32(28, request.leaves, true);
   view.setBigUint64(32, request.layout, true);
-  return bytes;
 }
 
 /** Undefined for bytes of another version. */
@@ -69,11 +84,9 @@ export interface Mismatch {
 }
 
 /** Undefined if all ranks ask for the same. The same on all ranks, since all see the same bytes. */
-export function mismatchOf(all: Uint8Array, size: number): Mismatch | undefined {
-  const words = Array.from({ length: size }, (_, rank) => all.subarray(rank * kHandshake, (rank + 1) * kHandshake));
+export function mismatchOf(words: readonly Uint8Array[]): Mismatch | undefined {
   const [first = new Uint8Array(0)] = words;
-  const same = words.every((bytes) => Buffer.compare(bytes, first) === 0);
-  if (same && decode(first)?.failed === false) return undefined;
+  if (words.every((bytes) => areSame(bytes, first)) && decode(first)?.failed === false) return undefined;
   const requests = words.map(decode);
   const ranks = new Map<string, number[]>();
   requests.forEach((request, rank) => {
@@ -91,6 +104,11 @@ export function mismatchOf(all: Uint8Array, size: number): Mismatch | undefined 
   const poisoned = requests.some((request) => request?.failed === 'poisoned');
   const closes = requests.some((request) => request?.op === 'close');
   return { suspects: suspects.sort((a, b) => a - b), message, poisoned, closes };
+}
+
+function areSame(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < kHandshake; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 const kFailed = 'failed before it';

@@ -3,7 +3,7 @@
 // there was in the one before.
 import { stateError } from '../errors.ts';
 import { Rendezvous, rendezvousBytes } from './rendezvous.ts';
-import { kHandshake, type Bytes, type Exchange, type Transport } from './transport.ts';
+import { kHandshake, kPayload, type Bytes, type Exchange, type Transport } from './transport.ts';
 
 /** What the threads of a group share; `postMessage` and `workerData` pass it on. */
 export interface LocalHandle {
@@ -27,9 +27,11 @@ export class LocalTransport implements Transport {
   readonly size: number;
   readonly kind = 'local';
   readonly copies = true;
+  readonly payload: number;
   readonly endsJob = false;
   readonly #rendezvous: Rendezvous;
   readonly #handle: LocalHandle;
+  readonly #came: readonly Uint8Array[]; // of an exchange
   #turn = 0;
   #arrivals = 0;
   #last: Promise<unknown> = Promise.resolve();
@@ -40,20 +42,22 @@ export class LocalTransport implements Transport {
     this.#rendezvous = rendezvous;
     this.rank = rank;
     this.size = handle.size;
+    this.payload = Math.min(kPayload, handle.window - kHandshake);
+    this.#came = Array.from({ length: this.size }, () => new Uint8Array(kHandshake + this.payload));
     process.once('exit', this.#onExit); // of this thread
   }
 
   exchange(send: Uint8Array): Exchange {
-    const all = new Uint8Array(this.size * kHandshake);
-    const bytes = send.slice(0, kHandshake);
+    const bytes = send.slice();
     let arrivals: number | undefined;
     const done = this.#next(async () => {
       const turn = this.#takeTurn();
       this.#window(turn, this.rank).set(bytes);
       arrivals = this.#arrivals + 1;
       await this.#meet();
-      this.#forRanks((rank) => all.set(this.#window(turn, rank).subarray(0, kHandshake), rank * kHandshake));
-      return all;
+      const room = bytes.length; // those that mean the same send as much
+      this.#forRanks((rank) => this.#came[rank]?.set(this.#window(turn, rank).subarray(0, room)));
+      return this.#came;
     });
     const hasArrived = (rank: number) => arrivals !== undefined && this.#rendezvous.hasArrived(rank, arrivals);
     return { done, arrived: () => Array.from({ length: this.size }, (_, rank) => hasArrived(rank)) };

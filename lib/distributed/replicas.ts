@@ -109,11 +109,25 @@ export class Replicas implements Distribution {
     const abandoned = this.#abandoned;
     try {
       const own = given();
+      const undivided = this.#undivided(own, summed);
+      if (undivided !== undefined) return this.#runner.taken(undivided);
       const taken = this.#runner.alone(() => this.#take(own, summed || this.#leaves > this.#communicator.size));
       return () => this.#turn(() => (summed ? this.#stepOnSums(taken) : this.#step(taken, abandoned)));
     } catch (error) {
       return () => this.#turn(() => (summed ? this.#miss(error) : this.#refuse(error, abandoned)));
     }
+  }
+
+  /** What one process alone steps on: its own gradients are the sum; undefined where there is more to do. */
+  #undivided(given: Given, summed: boolean): Given | undefined {
+    const isSum = summed || this.#leaves === 1;
+    const roster = this.#runner.built('apply_async');
+    if (!isSum || !this.#communicator.alone || this.#broken !== undefined || roster.site !== undefined)
+      return undefined;
+    const dense = denseGradients(this.#who, this.#runner, given);
+    const { gradients, variables } = given;
+    if (gradients === undefined) return given;
+    return { variables, gradients: roster.indicesOf(variables).map((i) => dense[i] as Gradient) };
   }
 
   /** What all ranks do together, unless it is of no use any more. */
@@ -401,6 +415,7 @@ export class Replicas implements Distribution {
 
   async gather(): Promise<void> {
     if (this.shards === undefined) return;
+    if (this.#communicator.alone) return void (this.#gathered = true);
     const layout = this.#layoutNow();
     const { variables } = layout.roster;
     for (const variable of variables) Variable.use(variable, 1);

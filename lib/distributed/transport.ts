@@ -8,6 +8,9 @@ import type { Memory } from '../native.ts';
 /** How many bytes a rank says of itself before every collective. */
 export const kHandshake = 64;
 
+/** Bytes that may go with them where a transport has room: what is small enough needs no other message. */
+export const kPayload = 8 << 10;
+
 /** A part of the memory of a GPU. */
 export interface DeviceBytes {
   readonly memory: Memory;
@@ -24,8 +27,8 @@ export type Kind = 'self' | 'local' | 'mpi' | 'nccl';
 
 /** A handshake that is under way. */
 export interface Exchange {
-  /** What every rank sent, in the order of ranks: size x kHandshake bytes. */
-  readonly done: Promise<Uint8Array>;
+  /** What every rank sent, in the order of ranks, and anything behind it; for whoever gets it, until the next exchange. */
+  readonly done: Promise<readonly Uint8Array[]>;
   /** Whose bytes have come, by rank; for the message of a time-out. */
   arrived(): readonly boolean[];
 }
@@ -40,7 +43,9 @@ export interface Transport {
   readonly copies?: boolean;
   /** Whether `abort` ends the processes of the job, and not just what is between them. */
   readonly endsJob: boolean;
-  /** Sends kHandshake bytes, which are copied at the call, to every rank, point to point. */
+  /** Bytes that may be sent with a handshake; default 0. */
+  readonly payload?: number;
+  /** Sends kHandshake bytes and a payload, which are copied at the call, to every rank, point to point. */
   exchange(send: Uint8Array): Exchange;
   /** Part i of `send` goes to rank i, part i of `receive` comes from rank i: size parts of `partBytes` each, apart in memory. */
   allToAll(send: Bytes, receive: Bytes, partBytes: number): Promise<void>;

@@ -40,9 +40,12 @@ Collective collectiveOf(const Napi::CallbackInfo& info, int ranks) {
   const int kind = info[0].As<Napi::Number>().Int32Value();
   if (kind < 0 || kind >= kKinds) fail(Napi::RangeError::New(info.Env(), "no collective has this id"), "ERR_OPT_CONFIG_RANGE");
   const size_t bytes = sizeOf(info[5]), size = size_t(ranks);
+  const size_t room = kind == kExchange ? sizeOf(info[8]) : bytes;
+  if (room < bytes) fail(Napi::RangeError::New(info.Env(), "more bytes than there is room for"), "ERR_OPT_LENGTH");
   Collective collective{Kind(kind), placeOf(info[1], info[2], bytes, kind == kAllToAll ? size : 1),
-                        placeOf(info[3], info[4], bytes, kind == kBroadcast ? 1 : size), bytes, rankOf(info[6], ranks), nullptr};
-  if (kind == kExchange) collective.arrived = std::make_shared<std::vector<std::atomic<bool>>>(size);
+                        placeOf(info[3], info[4], room + (kind == kExchange), kind == kBroadcast ? 1 : size), bytes, room,
+                        rankOf(info[6], ranks), nullptr};
+  if (kind == kExchange) collective.arrived = collective.receive.data() + room * size;
   return collective;
 }
 
@@ -100,8 +103,7 @@ Napi::Value Connection::describe(const Napi::CallbackInfo& info) {
   return object;
 }
 
-// Returns arrived(): whose bytes have come.
-Napi::Value Connection::run(const Napi::CallbackInfo& info) {
+void Connection::run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (closed_) fail(Napi::Error::New(env, "this connection has been closed"), "ERR_COMM_CLOSED");
   const Collective collective = collectiveOf(info, engine_->describe().size);
@@ -111,11 +113,6 @@ Napi::Value Connection::run(const Napi::CallbackInfo& info) {
         return engine->ended();
       },
       {collective.send.memory, collective.receive.memory}, info[7], std::min(eager, kSecond));
-  return Napi::Function::New(env, [arrived = collective.arrived](const Napi::CallbackInfo& call) -> Napi::Value {
-    Napi::Array ranks = Napi::Array::New(call.Env());
-    for (size_t i = 0; arrived && i < arrived->size(); ++i) ranks.Set(uint32_t(i), Napi::Boolean::New(call.Env(), (*arrived)[i].load()));
-    return ranks;
-  });
 }
 
 void Connection::abort(const Napi::CallbackInfo& info) {

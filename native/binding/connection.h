@@ -18,7 +18,7 @@ class Connection : public Napi::ObjectWrap<Connection> {
   static void cut(void* connection);
   void add(std::function<bool()> poll, std::vector<SharedMemory> held, const Napi::Value& done, double eager, bool last = false);
   Napi::Value describe(const Napi::CallbackInfo& info);
-  Napi::Value run(const Napi::CallbackInfo& info);
+  void run(const Napi::CallbackInfo& info);
   void abort(const Napi::CallbackInfo& info);
   void leave(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);

@@ -1,6 +1,5 @@
 // What moves bytes between processes: MPI and NCCL, each behind the same few calls. All of them are made on one thread (line.h).
 #pragma once
-#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <stdexcept>
@@ -18,7 +17,8 @@ class Error : public std::runtime_error {
   const char* code;
 };
 
-// An exchange is an allGather that says who has come, where the engine can tell.
+// An exchange is an allGather that says who has come, where the engine can tell, and whose messages may be of different lengths where
+// there is more room than bytes.
 enum Kind { kExchange, kAllToAll, kAllGather, kBroadcast, kKinds };
 constexpr const char* kKindNames[] = {"exchange", "allToAll", "allGather", "broadcast"};
 
@@ -34,8 +34,9 @@ struct Collective {
   Kind kind;
   Place send, receive;  // of a broadcast the same
   size_t bytes;         // of the part of a rank; of a broadcast all
+  size_t room;          // for the part of a rank in what is received
   int root;
-  std::shared_ptr<std::vector<std::atomic<bool>>> arrived;  // by rank; of an exchange only
+  char* arrived;        // of an exchange, else null: by rank, 1 where its bytes have come; behind those in what is received
 };
 
 // What is known of an engine once it has started, for messages.

@@ -56,11 +56,11 @@ class Mpi : public Engine, public std::enable_shared_from_this<Mpi> {
     if (collective.kind == kBroadcast) broadcast();
     else if (!rounds_.empty()) post(rounds_[0]);
     copyOwn();
-    if (now_.arrived) (*now_.arrived)[size_t(rank())] = true;
+    if (now_.arrived != nullptr) now_.arrived[rank()] = 1;
   }
 
   bool ended() override {
-    while (calls_->test(now_.arrived.get())) {
+    while (calls_->test(now_.arrived)) {
       if (++round_ >= rounds_.size()) return now_ = {}, true;
       post(rounds_[round_]);
     }
@@ -87,6 +87,7 @@ class Mpi : public Engine, public std::enable_shared_from_this<Mpi> {
   // Counted on from the own rank, round and round.
   int after(int steps) const { return (rank() + steps + size()) % size(); }
   char* part(const Place& place, int index) const { return place.data() + now_.bytes * size_t(index); }
+  char* received(int index) const { return now_.receive.data() + now_.room * size_t(index); }
 
   std::vector<Round> roundsOf(const Collective& collective) const {
     if (collective.kind == kBroadcast || collective.bytes == 0) return {};
@@ -101,7 +102,7 @@ class Mpi : public Engine, public std::enable_shared_from_this<Mpi> {
       Round round;
       for (int i = first; i < std::min(first + kPairs, size()); ++i) {
         const int to = after(i), from = after(-i);
-        round.push_back({from, nullptr, part(now_.receive, from), now_.bytes});
+        round.push_back({from, nullptr, received(from), now_.room});
         round.push_back({to, parts ? part(now_.send, to) : now_.send.data(), nullptr, now_.bytes});
       }
       rounds.push_back(std::move(round));
@@ -131,15 +132,17 @@ class Mpi : public Engine, public std::enable_shared_from_this<Mpi> {
     pieces(now_.bytes, [&](size_t at, size_t some) { calls_->broadcast(now_.receive.data() + at, some, now_.root); });
   }
 
+  // What may be shorter than its room is one message, however small a piece.
   template <class Body>
   void pieces(size_t bytes, const Body& body) const {
-    for (size_t at = 0; at < bytes; at += tuning_.piece) body(at, std::min(tuning_.piece, bytes - at));
+    const size_t piece = now_.kind == kExchange ? now_.room : tuning_.piece;
+    for (size_t at = 0; at < bytes; at += piece) body(at, std::min(piece, bytes - at));
   }
 
   void copyOwn() const {
     if (now_.kind == kBroadcast || now_.bytes == 0) return;
     const char* const from = now_.kind == kAllToAll ? part(now_.send, rank()) : now_.send.data();
-    if (from != part(now_.receive, rank())) std::memcpy(part(now_.receive, rank()), from, now_.bytes);
+    if (from != received(rank())) std::memcpy(received(rank()), from, now_.bytes);
   }
 
   std::atomic<bool> live_{false};

@@ -81,13 +81,13 @@ class CallsOf : public MpiCalls {
     must("MPI_Ibcast", broadcast_(bytes, int(count), family_.byte, root, comm_, begin(kNobody)));
   }
 
-  bool test(std::vector<std::atomic<bool>>* arrived) override {
+  bool test(char* arrived) override {
     if (left_ > 0) {
       int count = 0;
       ended_.resize(requests_.size());
       must("MPI_Testsome", testSome_(int(requests_.size()), requests_.data(), &count, ended_.data(), Family::kStatusesIgnore));
       for (int i = 0; i < count; ++i)
-        if (const int rank = ranks_[size_t(ended_[size_t(i)])]; arrived != nullptr && rank != kNobody) (*arrived)[size_t(rank)] = true;
+        if (const int rank = ranks_[size_t(ended_[size_t(i)])]; arrived != nullptr && rank != kNobody) __atomic_store_n(arrived + rank, 1, __ATOMIC_RELAXED);
       left_ -= size_t(count > 0 ? count : 0);
     }
     if (left_ > 0) return false;

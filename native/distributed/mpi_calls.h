@@ -21,8 +21,8 @@ class MpiCalls {
   virtual void send(const char* from, size_t bytes, int rank) = 0;
   virtual void receive(char* to, size_t bytes, int rank) = 0;
   virtual void broadcast(char* bytes, size_t count, int root) = 0;
-  // Marks the ranks whose bytes have come.
-  virtual bool test(std::vector<std::atomic<bool>>* arrived) = 0;
+  // Marks the ranks whose bytes have come; another thread may look.
+  virtual bool test(char* arrived) = 0;
 
   Description description{0, 0, "", ""};
 };

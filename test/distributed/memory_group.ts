@@ -1,6 +1,6 @@
 // A transport of several ranks in one thread, for tests: what is sent arrives as a task of its own, late or never where a test says so.
 import { CommunicatorError } from '../../lib/distributed/errors.ts';
-import { kHandshake, type Bytes, type Exchange, type Transport } from '../../lib/distributed/transport.ts';
+import { kPayload, type Bytes, type Exchange, type Transport } from '../../lib/distributed/transport.ts';
 
 /** What happens to a message from one rank to another; milliseconds, or null where it is lost. */
 export type Faults = (from: number, to: number, call: number) => number | null;
@@ -73,6 +73,7 @@ class MemoryTransport implements Transport {
   readonly rank: number;
   readonly kind = 'local';
   readonly endsJob = false;
+  readonly payload = kPayload;
   readonly #group: MemoryGroup;
   #calls = 0;
   #last: Promise<unknown> = Promise.resolve();
@@ -88,8 +89,8 @@ class MemoryTransport implements Transport {
 
   exchange(send: Uint8Array): Exchange {
     const arrived = Array.from({ length: this.size }, () => false);
-    const bytes = send.slice(0, kHandshake);
-    const done = this.#move(() => bytes, arrived).then((parts) => new Uint8Array(Buffer.concat(parts)));
+    const bytes = send.slice();
+    const done = this.#move(() => bytes, arrived);
     return { done, arrived: () => arrived };
   }
 
