@@ -117,7 +117,7 @@ export class ConnectionTransport implements Transport {
   readonly #handshakes: Handshakes;
   #closed: Promise<void> | undefined;
 
-  constructor(kind: Kind, connection: Connection, { endsJob = false, device, side }: Behaviour) {
+  constructor(kind: Kind, connection: Connection, { device, side, endsJob = side?.endsJob ?? false }: Behaviour) {
     const { rank, size } = connection.describe();
     this.rank = rank;
     this.size = size;
@@ -153,6 +153,7 @@ export class ConnectionTransport implements Transport {
     const done = ended.then(() => {
       const came = used.came.slice();
       this.#handshakes.give(used);
+      arrived = () => new Array<boolean>(this.size).fill(true);
       return came;
     });
     return { done, arrived: () => arrived() };
