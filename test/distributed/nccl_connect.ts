@@ -43,7 +43,7 @@ const stores = {
     options: { store: 'tcp' },
     environment: { MASTER_ADDR: '127.0.0.1', MASTER_PORT: String(await freePort()) },
   }),
-  directory: async () => ({ options: { store: { directory: join(folder, 'store') } }, environment: {} as Environment }),
+  directory: () => ({ options: { store: { directory: join(folder, 'store') } }, environment: {} as Environment }),
 };
 
 interface Job {
@@ -141,7 +141,8 @@ const kFails: readonly (Omit<Job, 'store'> & {
     environment: { FAKE_NCCL_HANG: 'ncclAllGather:1' },
     says: Array.from(
       { length: 2 },
-      () => /^rank (ERR_COMM_TIMEOUT rank \d: allReduce .*: not all ranks arrived, nobody knows which|ERR_COMM_PEER_LOST rank \d: allReduce .* failed: exchange failed: remote process exited).*\nERR_COMM_ABORTED/,
+      () =>
+        /^rank (ERR_COMM_TIMEOUT rank \d: allReduce .*: not all ranks arrived, nobody knows which|ERR_COMM_PEER_LOST rank \d: allReduce .* failed: exchange failed: remote process exited).*\nERR_COMM_ABORTED/,
     ),
   },
   {

@@ -5,6 +5,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { allocate, Lamb, Nadam, SGD, Variable } from 'keras-optimizers';
 import { connect } from 'keras-optimizers/distributed';
 
+import { addon } from '../../dist/native.js';
+
 const [name, options] = process.argv.slice(2);
 const join = () => connect({ backend: 'nccl', device: 'cuda:0', ...JSON.parse(options) });
 
@@ -98,8 +100,22 @@ const classes = [
   ['SGD', () => new SGD({ momentum: 0.9, global_clipnorm: 0.5 })],
 ];
 
-/** What a rank ends with: variables and the optimizer's own. */
-async function trained(comm, make, settings, device) {
+/** Gradients as they are given: nothing for the variables' own. */
+const ways = {
+  own(given, variables, device) {
+    variables.forEach(({ gradient }, i) => (device === 'cuda' ? gradient.assign(given[i]) : gradient.set(given[i])));
+    return undefined;
+  },
+  mixed: (given, _, device) => (device === 'cuda' ? given.map((array, i) => kinds[i % kinds.length](array)) : given),
+};
+const kinds = [
+  (array) => ({ ...new Variable(array, { device: 'cuda' }).cuda, stream: 0n }),
+  (array) => placed.library(array).data,
+  (array) => new Variable(array, { device: 'cuda' }),
+];
+
+/** What a rank ends with: variables and the optimizer's own. And how often numbers went between the host and the GPU in its steps. */
+async function trained(comm, make, settings, way, device) {
   const variables = shapes.map((shape, i) => {
     const length = shape.reduce((product, n) => product * n, 1);
     return new Variable(numbers(length, i), { shape, name: `v${i}`, device });
@@ -108,26 +124,43 @@ async function trained(comm, make, settings, device) {
   optimizer.build(variables);
   await optimizer.distribute(comm, settings);
   const passes = (settings.micro_batches ?? comm.size) / comm.size;
+  let crossings = 0;
   for (let step = 0; step < 3; step++)
     for (let pass = 0; pass < passes; pass++) {
-      const given = variables.map((variable, i) =>
-        numbers(variable.gradient.length, 100 * step + 10 * (comm.rank * passes + pass) + i),
-      );
-      variables.forEach(({ gradient }, i) => (device === 'cuda' ? gradient.assign(given[i]) : gradient.set(given[i])));
-      await optimizer.apply_async();
+      const seed = 100 * step + 10 * (comm.rank * passes + pass);
+      const given = variables.map((variable, i) => numbers(variable.gradient.length, seed + i));
+      const gradients = ways[way](given, variables, device);
+      const stop = counting(() => crossings++);
+      await optimizer.apply_async(gradients);
+      stop();
     }
   const all = await Promise.all([...variables, ...optimizer.variables].map((variable) => variable.read()));
   optimizer.dispose();
-  return all;
+  for (const variable of variables) variable.dispose();
+  return { all, crossings };
+}
+
+/** Calls `seen` for every copy between the host and the GPU; returns what ends that. */
+function counting(seen) {
+  const { read, readNow, write } = addon.cuda;
+  const counted =
+    (copy) =>
+    (...args) => (seen(), copy(...args));
+  Object.assign(addon.cuda, { read: counted(read), readNow: counted(readNow), write: counted(write) });
+  return () => Object.assign(addon.cuda, { read, readNow, write });
 }
 
 async function trains(comm) {
   for (const [title, make] of classes)
-    for (const settings of [{}, { reduction: 'mean' }, { micro_batches: 2 * comm.size, bucket_bytes: 50_000 }]) {
-      const expected = await trained(comm, make, settings, 'cpu');
-      const found = await trained(comm, make, settings, 'cuda');
-      assert.ok(isDeepStrictEqual(found, expected), `${title}, ${JSON.stringify(settings)}`);
-    }
+    for (const settings of [{}, { reduction: 'mean' }, { micro_batches: 2 * comm.size, bucket_bytes: 50_000 }])
+      for (const way of ['own', 'mixed']) {
+        const what = `${title}, ${JSON.stringify(settings)}, ${way}`;
+        const expected = await trained(comm, make, settings, way, 'cpu');
+        const found = await trained(comm, make, settings, way, 'cuda');
+        assert.ok(isDeepStrictEqual(found.all, expected.all), what);
+        const zeros = settings.reduction === 'mean' ? 1 : 0; // that a division adds to, once
+        if (way === 'own') assert.equal(found.crossings, zeros, `${what}: copies to or from the host`);
+      }
   return classes.map(([title]) => title).join(', ');
 }
 
