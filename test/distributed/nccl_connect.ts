@@ -94,13 +94,13 @@ async function mpi(): Promise<void> {
     assert.equal(good.code, 0, good.printed);
     say(`${launcher.name}, 2 ranks`, good.printed.trim());
     process.env.FAKE_NCCL_HANG = 'ncclGroupEnd:1';
-    const ended = await job('fails', { timeout: 2000 });
+    const ended = await job('fails', { timeout: 3000 });
     assert.equal(ended.code, 75, ended.printed);
     assert.match(
       ended.printed,
       /keras-optimizers: ERR_COMM_TIMEOUT rank \d: allReduce \(number 1, 20000 bytes\) timed out/,
     );
-    const thrown = await job('fails', { timeout: 2000, onFailure: 'throw' });
+    const thrown = await job('fails', { timeout: 3000, onFailure: 'throw' });
     assert.match(
       thrown.printed,
       /rank ERR_COMM_TIMEOUT rank \d: allReduce \(number 1, .*all ranks arrived, their data did not/,
@@ -126,7 +126,7 @@ const kFails: readonly (Omit<Job, 'store'> & {
   {
     what: 'a sum that never ends',
     name: 'fails',
-    timeout: 2000,
+    timeout: 3000,
     environment: { FAKE_NCCL_HANG: 'ncclGroupEnd:1' },
     says: Array.from(
       { length: 2 },
@@ -137,7 +137,7 @@ const kFails: readonly (Omit<Job, 'store'> & {
   {
     what: 'a handshake that never ends',
     name: 'fails',
-    timeout: 2000,
+    timeout: 3000,
     environment: { FAKE_NCCL_HANG: 'ncclAllGather:1' },
     says: Array.from(
       { length: 2 },
@@ -195,12 +195,12 @@ const kFails: readonly (Omit<Job, 'store'> & {
   {
     what: 'a start that never ends',
     name: 'starts',
-    timeout: 2000,
+    timeout: 3000,
     environment: { FAKE_NCCL_HANG: 'ncclCommInitRankConfig:1' },
     says: Array.from(
       { length: 2 },
       () =>
-        /^rank (ERR_COMM_TIMEOUT connect expects all ranks to start within 2000 ms|ERR_COMM_PEER_LOST|ERR_COMM_UNAVAILABLE ncclCommInitRankConfig failed: remote process)/,
+        /^rank (ERR_COMM_TIMEOUT connect expects all ranks to start within 3000 ms|ERR_COMM_PEER_LOST|ERR_COMM_UNAVAILABLE ncclCommInitRankConfig failed: remote process)/,
     ),
   },
   {
