@@ -6,7 +6,6 @@ import { checkedBits, isSpace, keepAlive, letGo, nameOf, type GpuIndex, type Sit
 import { describe, rangeError, typeError } from './errors.ts';
 import { addon, type Dtype, type Half, type Memory } from './native.ts';
 import type { Brought } from './pass.ts';
-import type { State } from './state.ts';
 import { sizes } from './storage.ts';
 import { deviceStorageOf, Variable } from './variable.ts';
 
@@ -17,9 +16,17 @@ export interface Borrowed {
   readonly owner: unknown;
 }
 
+/** Who reads gradients: where, and which halves; false for none. */
+export interface Reader {
+  readonly site: Site | undefined;
+  readonly gradient_dtype: Half | null | false;
+  /** Throws for memory that it writes. */
+  checkMemoryApart(memory: Memory, bytes: number, i: number): void;
+}
+
 /** The memory of a gradient on a GPU, or in a space; undefined for a gradient on the host. What is somebody else's is added to `borrowed`. */
 export function gradientOnSite(
-  state: State,
+  state: Reader,
   gradient: unknown,
   i: number,
   variable: Variable,
@@ -89,10 +96,10 @@ function checkPlace(who: string, site: Site, expected: Site | undefined): void {
   );
 }
 
-function checkDtype(who: string, dtype: string, expected: Dtype, half: Half | null): void {
-  const read = half ?? 'float16';
+function checkDtype(who: string, dtype: string, expected: Dtype, half: Half | null | false): void {
+  const read = half === false ? undefined : (half ?? 'float16');
   if (dtype === expected || (expected === 'float32' && dtype === read)) return;
-  const halves = expected === 'float32' ? ` or, by gradient_dtype, ${read}` : '';
+  const halves = expected === 'float32' && read !== undefined ? ` or, by gradient_dtype, ${read}` : '';
   throw typeError(
     'ERR_OPT_ARRAY_TYPE',
     `${who} is expected to have its variable's dtype ${expected}${halves}, got ${dtype}`,

@@ -436,7 +436,7 @@ export abstract class Optimizer<F extends Fields = Fields> {
    * Shares its steps with other processes, all of which call this with communicators of one group: `apply_async` then steps on the sum
    * of their gradients (or the mean), the same bits everywhere. Variables and state become those of rank 0 if it is built; else the
    * first step finds out whether the variables are the same. Variables may lie on a GPU, but for `shard_state`: their gradients are
-   * summed on the host. docs/scale.md.
+   * summed there by a communicator over NCCL with that GPU, and on the host by all others. docs/scale.md.
    *
    * @param communicator of `keras-optimizers/distributed`
    * @param options `reduction`: "sum" (default, Keras's) or "mean"; `shard_state` (default false): each process keeps and steps a part of

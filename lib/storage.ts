@@ -128,8 +128,13 @@ export const sizes = { float32: 4, float64: 8, bfloat16: 2, float16: 2 } as cons
 type DeviceDtype = Dtype | 'bfloat16';
 export type DeviceStorage = NativeStorage & Required<Pick<Storage, 'site' | 'now' | 'read'>>;
 
-function deviceStorage(dtype: DeviceDtype, length: number, gpu: GpuIndex): DeviceStorage {
-  const memory = new addon.Memory(length * sizes[dtype], 0, gpu);
+/** Of a GPU: zeros of its own, or over `memory`. */
+export function deviceStorage(
+  dtype: DeviceDtype,
+  length: number,
+  gpu: GpuIndex,
+  memory: Memory = new addon.Memory(length * sizes[dtype], 0, gpu),
+): DeviceStorage {
   const probe = new Uint8Array(1); // says whether the memory is there, as on the host: a step looks at nothing else
   const release = () => {
     letGo();

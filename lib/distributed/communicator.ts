@@ -118,6 +118,15 @@ export class Communicator {
   }
 
   /**
+   * The index of the GPU whose memory is moved as it is; undefined where all goes by way of the host.
+   *
+   * @internal
+   */
+  get device(): number | undefined {
+    return this.#transport.device;
+  }
+
+  /**
    * Replaces numbers by their sum over all ranks, the same bits on all of them.
    *
    * @param data float32 or float64; as long on all ranks

@@ -64,9 +64,14 @@ export async function connect(options: ConnectOptions = {}): Promise<Communicato
     return new Communicator(new SelfTransport(), rest);
   }
   if (chosen === 'nccl') return overNccl(launcher, expectSize, rest);
-  const onFailure = launcher?.mpi ? 'abort' : 'throw';
-  return new Communicator(await openMpi(launcher, expectSize), { onFailure, ...rest });
+  return new Communicator(await openMpi(launcher, expectSize), withDefault(launcher, rest));
 }
+
+/** Ranks of a launcher of MPI end together, if nothing else is asked for. */
+const withDefault = <O extends CommunicatorOptions>(launcher: Launcher | undefined, options: O): O => ({
+  onFailure: launcher?.mpi ? 'abort' : 'throw',
+  ...options,
+});
 
 /** The world of MPI, if it is as large as it should be. */
 async function openMpi(launcher: Launcher | undefined, expectSize: number | undefined): Promise<Transport> {
@@ -84,16 +89,28 @@ async function overNccl(launcher: Launcher | undefined, expectSize: number | und
   const { store = launcher?.mpi ? 'mpi' : 'tcp', timeout = kTimeout } = options;
   const gpu = gpuOf('connect', options.device ?? localDevice()) ?? 0;
   const id = () => newNcclId().id;
-  if (store === 'mpi') {
-    const side = await openMpi(launcher, expectSize);
-    const { rank, size } = side;
-    const found = await share(overCommunicator(new Communicator(side, options)), { rank, size, timeout }, id);
-    return new Communicator(await ncclTransport({ rank, size, gpu, id: found, side }), options);
-  }
+  if (store === 'mpi')
+    return besideMpi(await openMpi(launcher, expectSize), { timeout, gpu, id }, withDefault(launcher, options));
   const place = placeOf(launcher);
   checkSize(place.size, undefined, expectSize);
   const found = await share(storeOf(store), { ...place, timeout }, id);
-  return new Communicator(await ncclTransport({ ...place, gpu, id: found }), options);
+  return new Communicator(await ncclTransport({ ...place, gpu, id: found, timeout }), options);
+}
+
+/** NCCL between ranks of MPI, which brings the id, carries the handshakes, and ends with it. */
+async function besideMpi(
+  side: Transport,
+  { timeout, gpu, id }: { readonly timeout: number; readonly gpu: number; readonly id: () => Uint8Array },
+  options: CommunicatorOptions,
+): Promise<Communicator> {
+  try {
+    const { rank, size } = side;
+    const found = await share(overCommunicator(new Communicator(side, options)), { rank, size, timeout }, id);
+    return new Communicator(await ncclTransport({ rank, size, gpu, id: found, side, timeout }), options);
+  } catch (error) {
+    await side.close(true);
+    throw error;
+  }
 }
 
 function placeOf(launcher: Launcher | undefined): { readonly rank: number; readonly size: number } {

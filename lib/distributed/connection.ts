@@ -123,7 +123,7 @@ export class ConnectionTransport implements Transport {
   readonly #handshakes: Handshakes;
   #closed: Promise<void> | undefined;
 
-  constructor(kind: Kind, connection: Connection, { endsJob = false, device, side }: Behaviour) {
+  constructor(kind: Kind, connection: Connection, { device, side, endsJob = side?.endsJob ?? false }: Behaviour) {
     const { rank, size } = connection.describe();
     this.rank = rank;
     this.size = size;
@@ -134,7 +134,7 @@ export class ConnectionTransport implements Transport {
     this.#side = side;
     this.payload = device === undefined ? kPayload : 0;
     this.#handshakes = new Handshakes(size, kHandshake + this.payload);
-    if (endsJob && size > 1) process.on('exit', this.#leaves);
+    if (endsJob && side === undefined && size > 1) process.on('exit', this.#leaves);
   }
 
   // Open MPI takes it for a failure that a rank leaves the others without a word, MPICH only if its exit code says so.
@@ -154,14 +154,16 @@ export class ConnectionTransport implements Transport {
     const used = this.#handshakes.take();
     used.sent.set(send);
     used.arrived.fill(0);
+    let all = false; // of them have come: what is used is used again
     const ended = settled((finish) => {
       this.#begin('exchange', used.send, used.receive, send.length, 0, finish, kHandshake + this.payload);
     }, this.rank);
     const done = ended.then(() => {
       this.#handshakes.give(used);
+      all = true;
       return used.came;
     });
-    return { done, arrived: () => Array.from(used.arrived, (came) => came === 1) };
+    return { done, arrived: () => Array.from(used.arrived, (came) => all || came === 1) };
   }
 
   allToAll(send: Bytes, receive: Bytes, partBytes: number): Promise<void> {

@@ -18,8 +18,10 @@ const ranks = (list: readonly number[]) => `rank${list.length === 1 ? '' : 's'} 
 const missing = (arrived: readonly boolean[]) => [...arrived.keys()].filter((rank) => arrived[rank] === false);
 
 export function timeOut(about: About, waited: number, arrived: readonly boolean[]): CommunicatorError {
-  const suspects = missing(arrived);
-  const what = suspects.length > 0 ? `${ranks(suspects)} did not arrive` : 'all ranks arrived, their data did not';
+  const unknown = arrived[about.rank] === false; // this one has come
+  const suspects = unknown ? [] : missing(arrived);
+  const data = unknown ? 'not all ranks arrived, nobody knows which' : 'all ranks arrived, their data did not';
+  const what = suspects.length > 0 ? `${ranks(suspects)} did not arrive` : data;
   const message = `${nameOf(about)} timed out after ${Math.round(waited)} ms: ${what}`;
   return new CommunicatorError('ERR_COMM_TIMEOUT', message, { ...about, waited, suspects });
 }
@@ -33,10 +35,10 @@ export function failureOf(
 ): CommunicatorError {
   if (error instanceof CommunicatorError && error.op !== undefined) return error;
   const known = error instanceof CommunicatorError ? error : undefined;
-  if (known?.code === 'ERR_COMM_ABORTED' && known.rank === about.rank) return known;
+  if (known?.code === 'ERR_COMM_ABORTED' && known.suspects.includes(about.rank)) return known; // by this rank itself
   const why = error instanceof Error ? error.message : String(error);
   const code = known?.code ?? 'ERR_COMM_PEER_LOST';
-  const suspects = known?.suspects.length ? known.suspects : missing(arrived);
+  const suspects = known?.suspects.length ? known.suspects : arrived[about.rank] ? missing(arrived) : [];
   return new CommunicatorError(code, `${nameOf(about)} failed: ${why}`, { ...about, waited, suspects, cause: error });
 }
 

@@ -1,15 +1,17 @@
 // Where the gradients of an optimizer's variables lie in buckets, and which of them come back to this process.
-import { allocated, arrays, type Allocated, type FloatArray } from '../arrays.ts';
+import { arrays } from '../arrays.ts';
+import type { GpuIndex } from '../devices.ts';
 import { dtypes, type Dtype } from '../native.ts';
 import type { Roster } from '../roster.ts';
 import type { Runner } from '../runner.ts';
 import { sizes } from '../storage.ts';
 import { Variable } from '../variable.ts';
 import { statesIn } from '../wrapping.ts';
+import { releaseRoom, roomFor, type Numbers, type Room } from './numbers.ts';
 import { packed, type Bucket, type Packing, type Segment } from './packing.ts';
 
 /** Room for the arrays of all variables, one for each packing. */
-export type Pack = readonly Allocated[];
+export type Pack = readonly Room[];
 
 /** A bucket, and where its packing is. */
 export interface Load {
@@ -23,15 +25,18 @@ export class Layout {
   readonly packings: readonly Packing[];
   /** All buckets. */
   readonly loads: readonly Load[];
+  /** The GPU that they lie on; undefined for the host. */
+  readonly gpu: GpuIndex | undefined;
   readonly #rank: number;
   readonly #size: number;
   readonly #sharded: boolean;
   readonly #free: Pack[] = [];
   #own: Pack | undefined;
 
-  /** `bytes`: of a bucket, about. */
-  constructor(runner: Runner, rank: number, size: number, bytes: number) {
+  /** `bytes`: of a bucket, about; `gpu`: whose memory is moved as it is, if there is one. */
+  constructor(runner: Runner, rank: number, size: number, bytes: number, gpu?: GpuIndex) {
     this.roster = runner.built('apply_async');
+    this.gpu = this.roster.site === gpu ? gpu : undefined;
     this.#rank = rank;
     this.#size = size;
     this.#sharded = runner.shards !== undefined;
@@ -45,7 +50,7 @@ export class Layout {
 
   /** Room for the gradients of one backward pass. */
   take(): Pack {
-    return this.#free.pop() ?? this.packings.map(({ dtype, length }) => allocated(dtype, length));
+    return this.#free.pop() ?? this.packings.map(({ dtype, length }) => roomFor(dtype, length, this.gpu));
   }
 
   give(pack: Pack): void {
@@ -54,14 +59,14 @@ export class Layout {
 
   /** Room for this process's parts of all buckets. */
   get own(): Pack {
-    return (this.#own ??= this.packings.map(({ dtype, length }) => allocated(dtype, length / this.#size)));
+    return (this.#own ??= this.packings.map(({ dtype, length }) => roomFor(dtype, length / this.#size, this.gpu)));
   }
 
   /** What is stepped here, by variable: all of it as it lies in `pack`, or the part in `own`. */
-  views(pack: Pack): readonly FloatArray[] {
-    const views = this.roster.variables.map(({ dtype }): FloatArray => new arrays[dtype as Dtype](0));
+  views(pack: Pack): readonly Numbers[] {
+    const views = this.roster.variables.map(({ dtype }): Numbers => new arrays[dtype as Dtype](0));
     this.packings.forEach(({ places }, p) => {
-      const { array } = (this.#sharded ? this.own : pack)[p] as Allocated;
+      const { array } = (this.#sharded ? this.own : pack)[p] as Room;
       const row = places[this.#sharded ? this.#rank : 0];
       this.roster.variables.forEach(({ dtype }, i) => {
         if (dtype !== this.packings[p]?.dtype) return;
@@ -73,7 +78,7 @@ export class Layout {
   }
 
   release(): void {
-    for (const pack of [...this.#free.splice(0), this.#own ?? []]) for (const { memory } of pack) memory.release();
+    for (const pack of [...this.#free.splice(0), this.#own ?? []]) for (const room of pack) releaseRoom(room);
     this.#own = undefined;
   }
 }

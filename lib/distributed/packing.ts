@@ -1,9 +1,10 @@
 // How the arrays of many variables lie in flat buckets, which are summed and gathered one by one. A bucket has one part for each
 // process. Either the variables stand one after the other, and parts are cut out of them as it comes; or row r of a bucket is the part
 // of process r, and has what that steps.
-import { checkAttached, type FloatArray } from '../arrays.ts';
+import { checkAttached } from '../arrays.ts';
 import type { Part } from '../distribution.ts';
 import type { Dtype } from '../native.ts';
+import { DeviceNumbers, put, type Numbers } from './numbers.ts';
 
 /** Elements of a variable. */
 export interface Segment extends Part {
@@ -89,27 +90,24 @@ function pieceOf(
  *
  * @throws TypeError `ERR_OPT_DETACHED` for an array whose memory is gone
  */
-export function pack(
-  { pieces }: Bucket,
-  arrays: readonly (FloatArray | null)[],
-  into: FloatArray,
-  only?: number,
-): void {
+export function pack({ pieces }: Bucket, arrays: readonly (Numbers | null)[], into: Numbers, only?: number): void {
   for (const { variable, first, length, at, row } of pieces) {
     const array = arrays[variable];
     if (!array || row !== (only ?? row)) continue;
-    checkAttached(`gradients[${variable}]`, array);
-    into.set(array.subarray(first, first + length), at);
+    if (!(array instanceof DeviceNumbers)) checkAttached(`gradients[${variable}]`, array);
+    put(into, array.subarray(first, first + length), at);
   }
 }
 
 /** Writes what lies in a bucket into arrays of whole variables, but for row `own`. */
 export function unpack(
   { pieces }: Bucket,
-  from: FloatArray,
-  arrays: readonly (FloatArray | null | undefined)[],
+  from: Numbers,
+  arrays: readonly (Numbers | null | undefined)[],
   own?: number,
 ): void {
-  for (const { variable, first, length, at, row } of pieces)
-    if (row !== own) arrays[variable]?.set(from.subarray(at, at + length), first);
+  for (const { variable, first, length, at, row } of pieces) {
+    const array = arrays[variable];
+    if (array && row !== own) put(array, from.subarray(at, at + length), first);
+  }
 }

@@ -1,9 +1,10 @@
 // Steps of an optimizer on the gradients of all processes: summed bucket by bucket, in the order of one binary tree over the backward
 // passes of all of them. Over 200 lines: one class, whose steps share what is under way.
-import { memoryOf, type Allocated, type FloatArray } from '../arrays.ts';
+import { arrays, memoryOf, type FloatArray } from '../arrays.ts';
 import { told, type Distribution, type Part, type Shards, type Write } from '../distribution.ts';
 import { stateError } from '../errors.ts';
 import type { Gradient } from '../gradients.ts';
+import type { Dtype } from '../native.ts';
 import type { GradientAndVariable } from '../pairs.ts';
 import type { Given } from '../parts.ts';
 import type { Runner } from '../runner.ts';
@@ -15,6 +16,7 @@ import { digestOf, hashOf } from './fingerprint.ts';
 import { isPoisoned, poisonedError } from './failures.ts';
 import { Layout, type Load, type Pack } from './layout.ts';
 import { Divider } from './mean.ts';
+import { DeviceNumbers, put, roomFor, summandOf, type Numbers, type Room } from './numbers.ts';
 import { pack, unpack } from './packing.ts';
 import { partsOf } from './parts.ts';
 import { pipelined } from './pipeline.ts';
@@ -53,8 +55,8 @@ interface Subtree extends Node {
   readonly pack: Pack;
 }
 
-const inBucket = ({ p, bucket }: Load, pack: Pack): FloatArray =>
-  (pack[p] as Allocated).array.subarray(bucket.begin, bucket.end);
+const inBucket = ({ p, bucket }: Load, pack: Pack): Numbers =>
+  (pack[p] as Room).array.subarray(bucket.begin, bucket.end);
 
 export class Replicas implements Distribution {
   readonly shards: Shards | undefined;
@@ -124,10 +126,10 @@ export class Replicas implements Distribution {
     const roster = this.#runner.built('apply_async');
     if (!isSum || !this.#communicator.alone || this.#broken !== undefined || roster.site !== undefined)
       return undefined;
-    const dense = denseGradients(this.#who, this.#runner, given);
+    const { arrays } = denseGradients(this.#who, this.#runner, given);
     const { gradients, variables } = given;
     if (gradients === undefined) return given;
-    return { variables, gradients: roster.indicesOf(variables).map((i) => dense[i] as Gradient) };
+    return { variables, gradients: roster.indicesOf(variables).map((i) => arrays[i] as Gradient) };
   }
 
   /** What all ranks do together, unless it is of no use any more. */
@@ -171,18 +173,26 @@ export class Replicas implements Distribution {
   /** Copies gradients; without `atOnce` those in library memory, which stays, bucket by bucket while others are summed. */
   #take(given: Given, atOnce: boolean): Taken {
     const layout = this.#layoutNow();
-    const arrays = denseGradients(this.#who, this.#runner, given);
-    const isLate = (array: FloatArray) => !atOnce && memoryOf(array) !== undefined;
+    const { arrays: found, giveBack } = denseGradients(this.#who, this.#runner, given);
+    const arrays = found.map((array) =>
+      array instanceof DeviceNumbers && layout.gpu === undefined ? array.read() : array,
+    );
+    const isLate = (array: Numbers): array is FloatArray =>
+      !atOnce && !(array instanceof DeviceNumbers) && memoryOf(array) !== undefined;
     const taken = layout.take();
     const late: (FloatArray | null)[] = arrays.map(() => null);
-    const place = (found: readonly (FloatArray | null)[]) => {
-      found.forEach((array, i) => {
+    const place = (there: readonly (Numbers | null)[]) => {
+      there.forEach((array, i) => {
         if (array !== null && isLate(array)) late[i] = array;
       });
-      const now = found.map((array, i) => (late[i] ? null : array));
-      for (const { p, bucket } of layout.loads) pack(bucket, now, (taken[p] as Allocated).array);
+      const now = there.map((array, i) => (late[i] ? null : array));
+      for (const { p, bucket } of layout.loads) pack(bucket, now, (taken[p] as Room).array);
     };
-    place(arrays.map((array) => (array instanceof Promise ? null : array)));
+    try {
+      place(arrays.map((array) => (array instanceof Promise ? null : array)));
+    } finally {
+      giveBack();
+    }
     const coming = arrays.map((array) => Promise.resolve(array instanceof Promise ? array : null));
     const waits = arrays.some((array) => array instanceof Promise);
     const ready = waits ? Promise.all(coming).then(place) : Promise.resolve();
@@ -194,8 +204,8 @@ export class Replicas implements Distribution {
     const { state } = this.#runner;
     if (this.#layout !== undefined && this.#layout.roster === state) return this.#layout;
     this.#layout?.release();
-    const { rank, size } = this.#communicator;
-    this.#layout = new Layout(this.#runner, rank, size, this.#settings.bucket_bytes);
+    const { rank, size, device } = this.#communicator;
+    this.#layout = new Layout(this.#runner, rank, size, this.#settings.bucket_bytes, device);
     this.#text = this.#fingerprint();
     return this.#layout;
   }
@@ -282,10 +292,11 @@ export class Replicas implements Distribution {
     }
   }
 
-  async #addPacks({ packings }: Layout, to: Pack, from: Pack): Promise<void> {
-    for (const [p, { dtype, length }] of packings.entries()) {
-      const [sum, summand] = [to[p] as Allocated, from[p] as Allocated];
-      await this.#adder.add(dtype, length, [sum.array, summand.array], [[0, 1]], [sum.memory, summand.memory]);
+  async #addPacks(layout: Layout, to: Pack, from: Pack): Promise<void> {
+    for (const [p, { dtype, length }] of layout.packings.entries()) {
+      const rooms = [to[p] as Room, from[p] as Room];
+      const held = layout.gpu === undefined ? rooms.map(({ memory }) => memory) : [];
+      await this.#adder.add(dtype, length, rooms.map(summandOf), [[0, 1]], held);
     }
   }
 
@@ -305,7 +316,7 @@ export class Replicas implements Distribution {
   ): Promise<void> {
     const layout = this.#layoutNow();
     const communicator = this.#communicator;
-    const prepare = ({ p, bucket }: Load) => pack(bucket, late, (first[p] as Allocated).array);
+    const prepare = ({ p, bucket }: Load) => pack(bucket, late, (first[p] as Room).array);
     const run = (load: Load) => {
       const options = { ...hash, leaves: this.#leaves, further: further.map((one) => inBucket(load, one)) };
       const full = inBucket(load, first);
@@ -318,13 +329,13 @@ export class Replicas implements Distribution {
   }
 
   /** What `own` has of a bucket. */
-  #partOf({ own }: Layout, { p, bucket: { begin, end } }: Load): FloatArray {
+  #partOf({ own }: Layout, { p, bucket: { begin, end } }: Load): Numbers {
     const { size } = this.#communicator;
-    return (own[p] as Allocated).array.subarray(begin / size, end / size);
+    return (own[p] as Room).array.subarray(begin / size, end / size);
   }
 
   /** The part of this process in a bucket. */
-  #ownIn(full: FloatArray): FloatArray {
+  #ownIn(full: Numbers): Numbers {
     const { rank, size } = this.#communicator;
     return full.subarray((rank * full.length) / size, ((rank + 1) * full.length) / size);
   }
@@ -358,7 +369,7 @@ export class Replicas implements Distribution {
 
   /** The parts of this process, out of buckets that have been summed. */
   #copyOwn(layout: Layout, pack: Pack): void {
-    for (const load of layout.loads) this.#partOf(layout, load).set(this.#ownIn(inBucket(load, pack)));
+    for (const load of layout.loads) put(this.#partOf(layout, load), this.#ownIn(inBucket(load, pack)), 0);
   }
 
   async aggregate(given: () => Given): Promise<readonly GradientAndVariable[]> {
@@ -391,8 +402,10 @@ export class Replicas implements Distribution {
   /** Copies of what has been summed, as pairs. */
   #sumsIn(layout: Layout, taken: Taken, { gradients = [], variables = [] }: Given): readonly GradientAndVariable[] {
     const indices = layout.roster.indicesOf(variables);
-    const sums = layout.roster.variables.map((variable, i) => (taken.present[i] ? newLike(variable) : null));
-    for (const { p, bucket } of layout.loads) unpack(bucket, (taken.pack[p] as Allocated).array, sums);
+    const sums = layout.roster.variables.map((variable, i) =>
+      taken.present[i] ? newLike(variable, layout.gpu) : null,
+    );
+    for (const { p, bucket } of layout.loads) unpack(bucket, (taken.pack[p] as Room).array, sums);
     return gradients.map((_, i) => [sums[indices[i] as number] ?? null, variables[i]] as GradientAndVariable);
   }
 
@@ -437,7 +450,7 @@ export class Replicas implements Distribution {
     const { rank } = this.#communicator;
     const full = layout.take();
     const hash = { layout: hashOf(this.#text, `${this.#steps} parts`) };
-    const arrayOf = ({ p }: Load) => (full[p] as Allocated).array;
+    const arrayOf = ({ p }: Load) => (full[p] as Room).array;
     await pipelined(layout.loads, {
       prepare: (load) => pack(load.bucket, values, arrayOf(load), rank),
       run: (load) => {
@@ -487,7 +500,10 @@ export class Replicas implements Distribution {
   }
 }
 
-const newLike = (variable: Variable): FloatArray => variable.value.slice();
+function newLike(variable: Variable, gpu: number | undefined): Numbers {
+  const { dtype, length } = Variable.storageOf(variable);
+  return gpu === undefined ? new arrays[dtype as Dtype](length) : roomFor(dtype as Dtype, length, gpu).array;
+}
 
 function shardsOf(communicator: Communicator): Shards {
   const { rank, size } = communicator;

@@ -145,8 +145,10 @@ class Nccl : public Engine {
   }
 
  private:
+  static bool goes(Result result) { return result == kSuccess || result == kInProgress; }
+
   void check(const char* name, Result result) {
-    if (result == kSuccess || result == kInProgress) return;
+    if (goes(result)) return;
     const bool lost = result == kRemoteError || (started_ && result == kSystemError);
     calls_->fail(lost ? "ERR_COMM_PEER_LOST" : started_ ? "ERR_COMM_ABORTED" : "ERR_COMM_UNAVAILABLE", name, result, comm_);
   }
@@ -166,11 +168,15 @@ class Nccl : public Engine {
     if (now_.kind == kBroadcast) return check("ncclBroadcast", calls_->broadcast(send_, receive_, bytes, kBytes, now_.root, comm_, stream));
     if (now_.kind != kAllToAll) return check("ncclAllGather", calls_->allGather(send_, receive_, bytes, kBytes, comm_, stream));
     check("ncclGroupStart", calls_->groupStart());
-    for (int rank = 0; rank < size_; ++rank) {
-      check("ncclSend", calls_->send(send_ + bytes * size_t(rank), bytes, kBytes, rank, comm_, stream));
-      check("ncclRecv", calls_->receive(receive_ + bytes * size_t(rank), bytes, kBytes, rank, comm_, stream));
+    Result sent = kSuccess, received = kSuccess;
+    for (int rank = 0; rank < size_ && goes(sent) && goes(received); ++rank) {
+      sent = calls_->send(send_ + bytes * size_t(rank), bytes, kBytes, rank, comm_, stream);
+      received = calls_->receive(receive_ + bytes * size_t(rank), bytes, kBytes, rank, comm_, stream);
     }
-    check("ncclGroupEnd", calls_->groupEnd());
+    const Result ended = calls_->groupEnd();  // in any case: within a group nothing can be aborted
+    check("ncclSend", sent);
+    check("ncclRecv", received);
+    check("ncclGroupEnd", ended);
   }
 
   size_t bytesOf(const Place& place) const {

@@ -2,7 +2,7 @@
 // that gradients take. And what is said where NCCL is missing or does not start.
 // Usage: npm run test:nccl, which builds the emulated addon; NCCL_LIBRARY=libnccl.so.2 also asks the real one.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,10 +10,11 @@ import { fileURLToPath } from 'node:url';
 
 import { ncclTransport, newNcclId } from '../../lib/distributed/nccl.ts';
 import { devices } from '../../lib/index.ts';
+import { fakeNccl } from './fake_nccl.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'nccl-'));
-const library = join(folder, 'libnccl.so.2');
+let library = '';
 const kLimit = 60_000;
 
 interface Rank {
@@ -97,18 +98,7 @@ async function real(of: string): Promise<void> {
 
 async function main(): Promise<void> {
   assert.notEqual(devices().cuda.length, 0, 'expected an addon with emulated GPUs in KERAS_OPTIMIZERS_ADDON');
-  execFileSync('c++', [
-    '-std=c++17',
-    '-O1',
-    '-Wall',
-    '-Wextra',
-    '-shared',
-    '-fPIC',
-    '-pthread',
-    here('../native/fake_nccl.cpp'),
-    '-o',
-    library,
-  ]);
+  library = fakeNccl(folder);
   await refusals();
   console.log('ok   refusals');
   await lonely();

@@ -1,7 +1,8 @@
 // NCCL's functions for ranks without a GPU: "device" memory is the host's (an emulated GPU), ranks are processes that meet in a file of
 // shared memory named by the id. Nothing waits: a call is done on a thread, and ncclCommGetAsyncError says when. As strict as the
 // real one: a call while another is in progress, or a wrong configuration, is an error.
-// FAKE_NCCL_VERSION is what ncclGetVersion says; FAKE_NCCL_FAIL="ncclSend:2" makes that call give that result.
+// FAKE_NCCL_VERSION is what ncclGetVersion says; FAKE_NCCL_FAIL="ncclSend:2" makes that call give that result, FAKE_NCCL_ASYNC="..."
+// makes it end with that one some time after, FAKE_NCCL_HANG="ncclAllGather:5" lets calls of it never end from the fifth on.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -49,6 +50,20 @@ struct Transfer {
   size_t moved = 0;
 };
 
+// The number behind a name in a variable of the environment; 0 if it is not there.
+int asked(const char* variable, const char* name) {
+  const char* const text = std::getenv(variable);
+  const std::string wanted = std::string(name) + ":";
+  return text != nullptr && wanted.compare(0, std::string::npos, text, wanted.size()) == 0 ? std::atoi(text + wanted.size()) : 0;
+}
+int failure(const char* name) { return asked("FAKE_NCCL_FAIL", name); }
+
+bool hangs(const char* name) {
+  static std::atomic<int> calls{0};
+  const int from = asked("FAKE_NCCL_HANG", name);
+  return from > 0 && ++calls >= from;
+}
+
 struct Comm {
   int rank, size;
   Meeting* meeting;
@@ -74,22 +89,24 @@ struct Comm {
     return true;
   }
 
-  // Runs a step until it says that it is done; then the state is success, if nobody has given up.
+  // Runs a step until it says that it is done; then the state is `end`, if nobody has given up.
   template <class Step>
-  void run(Step step) {
+  void run(Step step, int end = kSuccess) {
     if (thread.joinable()) thread.join();
     state = kInProgress;
-    thread = std::thread([this, step]() mutable {
+    thread = std::thread([this, step, end]() mutable {
       while (!step() && !abort) {
         if (meeting->aborted > 0) return state.store(kRemoteError);
         std::this_thread::sleep_for(std::chrono::microseconds(20));
       }
-      state = kSuccess;
+      state = end;
     });
   }
 
-  int transfer(std::vector<Transfer> transfers) {
+  int transfer(const char* name, std::vector<Transfer> transfers) {
     if (state != kSuccess) return state == kInProgress ? kInvalidUsage : state.load();
+    if (const int result = asked("FAKE_NCCL_ASYNC", name)) return run([] { return true; }, result), kInProgress;
+    if (hangs(name)) return run([] { return false; }), kInProgress;
     run([this, transfers]() mutable {
       bool done = true;
       for (Transfer& one : transfers) {
@@ -105,12 +122,6 @@ struct Comm {
 thread_local int groups = 0;
 thread_local Comm* grouped = nullptr;
 thread_local std::vector<Transfer> group;
-
-int failure(const char* name) {
-  const char* const asked = std::getenv("FAKE_NCCL_FAIL");
-  const std::string wanted = std::string(name) + ":";
-  return asked != nullptr && wanted.compare(0, std::string::npos, asked, wanted.size()) == 0 ? std::atoi(asked + wanted.size()) : 0;
-}
 
 int add(Comm* comm, Transfer transfer) {
   if (transfer.rank < 0 || transfer.rank >= comm->size) return kInvalidArgument;
@@ -152,7 +163,8 @@ EXPORT int ncclCommInitRankConfig(Comm** to, int size, Id id, int rank, Config* 
   comm->meeting = static_cast<Meeting*>(shared);
   comm->path = id.bytes;
   ++comm->meeting->joined;
-  comm->run([comm] { return comm->meeting->joined >= comm->size; });
+  const bool never = hangs("ncclCommInitRankConfig");
+  comm->run([comm, never] { return !never && comm->meeting->joined >= comm->size; });
   return kInProgress;
 }
 
@@ -178,6 +190,7 @@ EXPORT int ncclCommDestroy(Comm* comm) {
 }
 
 EXPORT int ncclCommAbort(Comm* comm) {
+  if (groups > 0) std::fputs("fake NCCL: ncclCommAbort within a group\n", stderr), std::_Exit(9);
   ++comm->meeting->aborted;
   unlink(comm->path.c_str());
   return ncclCommDestroy(comm);
@@ -195,7 +208,7 @@ EXPORT int ncclGroupEnd() {
   if (--groups > 0) return kSuccess;
   std::vector<Transfer> now;
   now.swap(group);
-  return grouped == nullptr ? kSuccess : grouped->transfer(std::move(now));
+  return grouped == nullptr ? kSuccess : grouped->transfer("ncclGroupEnd", std::move(now));
 }
 
 EXPORT int ncclSend(const void* from, size_t bytes, int, int rank, Comm* comm, void*) {
@@ -213,7 +226,7 @@ EXPORT int ncclAllGather(const void* from, void* to, size_t bytes, int, Comm* co
     transfers.push_back({rank, true, static_cast<char*>(const_cast<void*>(from)), bytes});
     transfers.push_back({rank, false, static_cast<char*>(to) + bytes * size_t(rank), bytes});
   }
-  return comm->transfer(std::move(transfers));
+  return comm->transfer("ncclAllGather", std::move(transfers));
 }
 
 EXPORT int ncclBroadcast(const void* from, void* to, size_t bytes, int, int root, Comm* comm, void*) {
@@ -223,5 +236,5 @@ EXPORT int ncclBroadcast(const void* from, void* to, size_t bytes, int, int root
       if (rank != root) transfers.push_back({rank, true, static_cast<char*>(const_cast<void*>(from)), bytes});
   if (comm->rank != root) transfers.push_back({root, false, static_cast<char*>(to), bytes});
   else if (from != to) std::memcpy(to, from, bytes);
-  return comm->transfer(std::move(transfers));
+  return comm->transfer("ncclBroadcast", std::move(transfers));
 }
