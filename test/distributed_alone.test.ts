@@ -132,7 +132,7 @@ describe('a rank alone', () => {
   it('refuses gradients as among several, and no step where the communicator is of no use', async () => {
     const comm = alone();
     const variables = variablesOf(shapes);
-    const optimizer = new SGD({ gradient_dtype: 'bfloat16' } as never);
+    const optimizer = new SGD();
     optimizer.build(variables);
     await optimizer.distribute(comm);
     const before = bitsOf(variables);
