@@ -107,6 +107,11 @@ export class Communicator {
     this.#onFailure = onFailure;
   }
 
+  /** @internal Milliseconds. */
+  get timeout(): number {
+    return this.#timeout;
+  }
+
   /** Why it is of no use any more; undefined as long as it is. */
   get failure(): CommunicatorError | undefined {
     return this.#failure;
