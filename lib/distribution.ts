@@ -62,6 +62,8 @@ export interface Distribution {
    * Saves the optimizer at `path`, together with the other processes: `write` writes what this one has into a file, and gives its hash.
    */
   save(path: string, write: Write): Promise<void>;
+  /** Rejects with why this process cannot do what all do together now, and tells the others. */
+  refuse(error: unknown): Promise<never>;
   /** All processes have stepped: brings the parts together. */
   gather(): Promise<void>;
   /** Throws for a method that steps, and cannot wait for other processes. */

@@ -112,4 +112,52 @@ describe('distributed: saving', () => {
       for (const variables of await slowly('open', loaded)) assert.deepEqual(bitsOf(variables), expected);
       assert.lengthOf(shard_state ? readdirSync(path) : readdirSync(folder), shard_state ? 4 : 1);
     });
+
+  type Save = (rank: Rank, path: string) => Promise<unknown>;
+  const save: Save = ({ optimizer }, path) => optimizer.save(path);
+  const refusals: readonly [string, Save, string][] = [
+    ['no path', ({ optimizer }) => optimizer.save(''), 'ERR_OPT_CONFIG_TYPE'],
+    ['an unknown option', ({ optimizer }, path) => optimizer.save(path, { all: true } as never), 'ERR_OPT_CONFIG_TYPE'],
+    ['a path that is a folder', ({ optimizer }) => optimizer.save(tmpdir()), 'ERR_CKPT_IO'],
+  ];
+  for (const [name, refused, code] of refusals)
+    it(`is refused by all where one refuses it, behind the steps before: ${name}`, async () => {
+      const ranks = await started(false);
+      const path = join(folder, 'refused');
+      const steps = ranks.map(({ optimizer }, i) => optimizer.apply_async(gradientsOf(shapes, 0, i)));
+      const done = await codes(ranks.map((rank, i) => (i === 0 ? refused : save)(rank, path)));
+      assert.deepEqual(done, [code, 'ERR_COMM_MISMATCH', 'ERR_COMM_MISMATCH']);
+      assert.deepEqual(await Promise.all(steps), [1, 1, 1]);
+      await stepped(ranks); // they have been told once
+      assert.deepEqual(await codes(ranks.map((rank) => save(rank, path))), ['none', 'none', 'none']);
+    });
+
+  it('is refused by all where one has no place for it, or is not built, or has gone', async () => {
+    const ranks = await Promise.all(
+      ranksOf(2, { timeout: kTimeout }).map(async (communicator) => {
+        const [optimizer, variables] = [new Adam(), variablesOf(shapes)];
+        await optimizer.distribute(communicator);
+        return { communicator, optimizer, variables };
+      }),
+    );
+    const path = join(folder, 'refused');
+    const onOne = (last: Save) => codes(ranks.map((rank, i) => (i === 1 ? last : save)(rank, path)));
+    const withVariables: Save = ({ optimizer }) => optimizer.save(path, { variables: true });
+    assert.deepEqual(await onOne(withVariables), ['ERR_COMM_MISMATCH', 'ERR_OPT_NOT_BUILT']);
+    const step = ({ optimizer, variables }: Rank, i: number) =>
+      optimizer.apply_async(gradientsOf(shapes, 0, i), variables);
+    const steps = ranks.map(async (rank, i) => {
+      const first = step(rank, i);
+      if (i === 0) await first; // and the other does not wait
+      const second = step(rank, i);
+      if (i === 0) await second;
+      const saved = save(rank, path);
+      await Promise.all([first, second]);
+      return saved;
+    });
+    assert.deepEqual(await codes(steps), ['ERR_COMM_MISMATCH', 'ERR_OPT_BUSY']);
+    assert.deepEqual(await Promise.all(ranks.map(step)), [3, 3]);
+    ranks[1]?.optimizer.dispose();
+    assert.deepEqual(await onOne(save), ['ERR_COMM_MISMATCH', 'ERR_OPT_DISPOSED']);
+  });
 });

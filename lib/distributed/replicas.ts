@@ -463,12 +463,19 @@ export class Replicas implements Distribution {
   }
 
   save(path: string, write: Write): Promise<void> {
-    const layout = { layout: hashOf(this.#fingerprint(), `${this.#runner.applied}`) };
-    const step = this.#runner.applied;
+    return this.#turn(async () => {
+      const step = this.#runner.applied;
+      const layout = await told(this.#communicator, () => hashOf(this.#fingerprint(), `${step}`));
+      if (this.shards === undefined) await saveWhole(this.#communicator, path, write, { layout });
+      else await saveParts(this.#communicator, path, write, { layout, step });
+    });
+  }
+
+  refuse(error: unknown): Promise<never> {
     return this.#turn(() =>
-      this.shards === undefined
-        ? saveWhole(this.#communicator, path, write, layout)
-        : saveParts(this.#communicator, path, write, { ...layout, step }),
+      told(this.#communicator, () => {
+        throw error;
+      }),
     );
   }
 
