@@ -1,5 +1,5 @@
 // Saving and loading by several ranks: one may be slow, or refuse.
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +8,7 @@ import { assert } from 'chai';
 
 import { system } from '../lib/checkpoint/system.ts';
 import { together } from '../lib/distributed/alive.ts';
-import type { Communicator } from '../lib/distributed/index.ts';
+import { latestCheckpoint, saveCheckpoint, type Communicator } from '../lib/distributed/index.ts';
 import { Adam, Optimizer } from '../lib/index.ts';
 import { bitsOf, gradientsOf, ranksOf, variablesOf, type Rank, type Shapes } from './replicas.ts';
 
@@ -159,5 +159,61 @@ describe('distributed: saving', () => {
     assert.deepEqual(await Promise.all(ranks.map(step)), [3, 3]);
     ranks[1]?.optimizer.dispose();
     assert.deepEqual(await onOne(save), ['ERR_COMM_MISMATCH', 'ERR_OPT_DISPOSED']);
+  });
+});
+
+describe('distributed: checkpoints of a run', () => {
+  const saved = (ranks: readonly Rank[], run: string, options = {}) =>
+    ranks.map(({ optimizer, communicator }) => saveCheckpoint(optimizer, communicator, run, options));
+  const stepsIn = (run: string) => readdirSync(run).map((name) => Number(name.slice('step-'.length)));
+
+  for (const shard_state of [false, true])
+    it(`are the ones that were written last, in a folder that is made, shard_state ${shard_state}`, async () => {
+      const run = join(folder, 'of', 'mine');
+      const before = await started(shard_state);
+      const steps = async (ranks: readonly Rank[], count: number) => {
+        for (let i = 0; i < count; i++) await stepped(ranks);
+        const paths = await Promise.all(saved(ranks, run));
+        for (const path of paths) assert.equal(path, await latestCheckpoint(run));
+        assert.equal((await Optimizer.load(paths[0] ?? '')).iterations, ranks[0]?.optimizer.iterations);
+      };
+      await steps(before, 2);
+      await steps(before, 1);
+      assert.sameMembers(stepsIn(run), [2, 3]);
+      const again = await started(shard_state); // from the beginning
+      await steps(again, 1);
+      assert.sameMembers(stepsIn(run), [1, 3]);
+      await steps(again, 1);
+      assert.sameMembers(stepsIn(run), [1, 2]);
+      const at = new Date(0); // both at the same time
+      for (const path of readdirSync(run)) {
+        const file = shard_state ? join(run, path, 'manifest.json') : join(run, path);
+        utimesSync(file, at, at);
+      }
+      assert.match((await latestCheckpoint(run)) ?? '', /step-0000000002$/);
+    });
+
+  it('have one outcome on all ranks', async () => {
+    const ranks = await started(false);
+    const run = join(folder, 'run');
+    const others = ['ERR_COMM_MISMATCH', 'ERR_COMM_MISMATCH'];
+    const mixed = [...saved(ranks.slice(0, 1), run, { keep: 0 }), ...saved(ranks.slice(1), run)];
+    assert.deepEqual(await codes(mixed), ['ERR_OPT_CONFIG_RANGE', ...others]);
+    writeFileSync(run, 'a file');
+    assert.deepEqual(await codes(saved(ranks, run)), ['ERR_CKPT_IO', ...others]);
+    rmSync(run);
+    await Promise.all(saved(ranks, run));
+    await stepped(ranks);
+    const { rm } = system;
+    const failing = () => Promise.reject(Object.assign(new Error('kept'), { code: 'EACCES', syscall: 'rm' }));
+    (system as { rm: unknown }).rm = failing;
+    try {
+      assert.deepEqual(await codes(saved(ranks, run, { keep: 1 })), ['ERR_CKPT_IO', ...others]);
+    } finally {
+      (system as { rm: unknown }).rm = rm;
+    }
+    assert.sameMembers(stepsIn(run), [0, 1]);
+    assert.deepEqual(await codes(saved(ranks, run, { keep: 1 })), ['none', 'none', 'none']);
+    assert.deepEqual(stepsIn(run), [1]);
   });
 });
