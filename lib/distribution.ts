@@ -3,6 +3,7 @@ import type { PieceHasher } from './checkpoint/pieces.ts';
 import type { Optimizer } from './optimizer.ts';
 import type { GradientAndVariable } from './pairs.ts';
 import type { Given } from './parts.ts';
+import type { Averaged } from './runner.ts';
 
 /** Names the method of a communicator that shares the steps of an optimizer: in one process nothing of that is loaded. */
 export const shares = Symbol.for('keras-optimizers.shares');
@@ -66,6 +67,8 @@ export interface Distribution {
   refuse(error: unknown): Promise<never>;
   /** All processes have stepped: brings the parts together. */
   gather(): Promise<void>;
+  /** Writes averages into their variables, of which each process has its part, and brings those together. */
+  finalize(averaged: () => readonly Averaged[]): Promise<void>;
   /** Throws for a method that steps, and cannot wait for other processes. */
   checkAtOnce(method: string): void;
   /** Runs `apply` on gradients that have been summed. */
