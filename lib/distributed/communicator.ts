@@ -107,7 +107,11 @@ export class Communicator {
     this.#onFailure = onFailure;
   }
 
-  /** @internal Milliseconds. */
+  /**
+   * Milliseconds that it waits for the others.
+   *
+   * @internal
+   */
   get timeout(): number {
     return this.#timeout;
   }
