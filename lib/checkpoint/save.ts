@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 
 import { classNameOf, flag, readOptions } from '../configurable.ts';
-import type { Distribution } from '../distribution.ts';
+import { later, type Distribution } from '../distribution.ts';
 import { describe, stateError, typeError } from '../errors.ts';
 import { stringify } from '../json.ts';
 import { Optimizer } from '../optimizer.ts';
@@ -64,7 +64,7 @@ export async function save(who: string, optimizer: Optimizer, to: unknown, given
 
 /** What keeps this process from it waits for its turn as well, in which the others hear of it. */
 async function saveTogether(optimizer: Optimizer, distribution: Distribution, checked: () => Asked): Promise<void> {
-  const asked = settled(checked);
+  const asked = later(checked);
   await Optimizer.runnerOf(optimizer).queue.add(async () => {
     let isCalled = false; // the distribution tells of what happens in there
     try {
@@ -79,18 +79,6 @@ async function saveTogether(optimizer: Optimizer, distribution: Distribution, ch
       await distribution.refuse(error);
     }
   });
-}
-
-/** Does something now; returns what gives its result, or throws what it has thrown. */
-function settled<R>(part: () => R): () => R {
-  try {
-    const result = part();
-    return () => result;
-  } catch (error) {
-    return () => {
-      throw error;
-    };
-  }
 }
 
 /** Throws where a save can neither run nor wait. */
