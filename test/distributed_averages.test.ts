@@ -78,6 +78,16 @@ describe('distributed: averages', () => {
     for (const rank of await trained(make, false)) assert.isUndefined(rank.optimizer.finalize_variable_values());
   });
 
+  it('become them where one rank has all parts', async () => {
+    const make = () => new Adam({ use_ema });
+    const ranks = await start(1, make, shapes, { shard_state: true });
+    const { optimizer, variables } = alone(make, shapes, steps);
+    for (const { sums } of steps) await step(ranks, 1, () => sums);
+    await finalized(ranks, () => everything);
+    await optimizer.finalize_variable_values();
+    assert.deepEqual(bitsOf(ranks[0]?.variables ?? []), bitsOf(variables));
+  });
+
   it('stay what they are on all ranks where one refuses, or has others in mind', async () => {
     const ranks = await trained(() => new Adam({ use_ema }));
     const before = bitsOf(ranks.flatMap(({ variables }) => variables));
