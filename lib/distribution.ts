@@ -3,6 +3,7 @@ import type { PieceHasher } from './checkpoint/pieces.ts';
 import type { Optimizer } from './optimizer.ts';
 import type { GradientAndVariable } from './pairs.ts';
 import type { Given } from './parts.ts';
+import type { Averaged } from './runner.ts';
 
 /** Names the method of a communicator that shares the steps of an optimizer: in one process nothing of that is loaded. */
 export const shares = Symbol.for('keras-optimizers.shares');
@@ -62,8 +63,12 @@ export interface Distribution {
    * Saves the optimizer at `path`, together with the other processes: `write` writes what this one has into a file, and gives its hash.
    */
   save(path: string, write: Write): Promise<void>;
+  /** Rejects with why this process cannot do what all do together now, and tells the others. */
+  refuse(error: unknown): Promise<never>;
   /** All processes have stepped: brings the parts together. */
   gather(): Promise<void>;
+  /** Writes averages into their variables, of which each process has its part, and brings those together. */
+  finalize(averaged: () => readonly Averaged[]): Promise<void>;
   /** Throws for a method that steps, and cannot wait for other processes. */
   checkAtOnce(method: string): void;
   /** Runs `apply` on gradients that have been summed. */

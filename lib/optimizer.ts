@@ -663,18 +663,33 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
 
   /**
-   * With `use_ema`, copies the averages into the variables; without, does nothing.
+   * With `use_ema`, copies the averages into the variables; without, does nothing. Where processes share the state (`shard_state` of
+   * `distribute`), all of them call it, behind the steps before, and it returns a promise: `await` is right for both.
    *
    * @param variables default: those it was built with
-   * @throws Error `ERR_OPT_NOT_BUILT`, `ERR_OPT_UNKNOWN_VARIABLE`, `ERR_OPT_DISPOSED`
+   * @throws Error `ERR_OPT_NOT_BUILT`, `ERR_OPT_UNKNOWN_VARIABLE`, `ERR_OPT_DISPOSED`; of shared state it rejects with them, and with what
+   *   communicators reject with
    */
-  finalize_variable_values(variables?: readonly Trainable[]): void {
+  finalize_variable_values(variables?: readonly Trainable[]): void | Promise<void> {
     const method = 'finalize_variable_values';
-    this.#engine.checkWhole(method);
-    this.#engine.checkIdle(method);
-    const pairs = this.#engine.averages(method, variables) ?? [];
-    for (const variable of pairs.flat()) Variable.checkAttached(variable);
-    for (const [variable, average] of pairs) variable.assign(average);
+    const engine = this.#engine;
+    const { distribution, queue } = engine;
+    const averaged = () => {
+      const pairs = engine.averages(method, variables) ?? [];
+      for (const variable of pairs.flat()) Variable.checkAttached(variable);
+      return pairs;
+    };
+    if (distribution?.shards !== undefined) {
+      const checked = () => {
+        engine.checkOpen();
+        engine.state?.checkIdle();
+        return averaged();
+      };
+      return queue.add(() => distribution.finalize(checked));
+    }
+    engine.checkWhole(method);
+    engine.checkIdle(method);
+    for (const [variable, average] of averaged()) variable.assign(average);
   }
 
   /**

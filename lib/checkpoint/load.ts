@@ -3,7 +3,8 @@ import { classNameOf, isPlainObject, readOptions, type Config, type Field } from
 import { describe } from '../errors.ts';
 import type { Communicator } from '../distributed/communicator.ts';
 import type { DistributeOptions } from '../distributed/distribute.ts';
-import { isSharing, told } from '../distribution.ts';
+import { together } from '../distributed/alive.ts';
+import { isSharing } from '../distribution.ts';
 import { Optimizer } from '../optimizer.ts';
 import { deserialize, type CustomObjects } from '../serialization.ts';
 import type { Trainable } from '../trainables.ts';
@@ -60,20 +61,20 @@ const ofLoad: Readonly<Record<'variables' | 'custom_objects' | 'distribute', Fie
 /** `Optimizer.load` of a class. */
 export async function load(cls: object, from: unknown, given: unknown): Promise<Optimizer> {
   const who = `${classNameOf(cls as typeof Optimizer)}.load`;
-  const path = pathOf(who, from);
   const options = readOptions(who, ofLoad, [given]) as Required<LoadOptions>;
   const { communicator, ...settings } = options.distribute ?? {};
-  const make = async () => {
+  const read = async () => {
+    const path = pathOf(who, from);
     const checkpoint = await ((await isFolder(path)) ? readShards(path) : readCheckpoint(path));
     const optimizer = optimizerOf(cls, path, checkpoint, options.custom_objects);
     awaitState(optimizer, checkpoint.state);
-    if (communicator !== undefined) await optimizer.distribute(communicator, settings);
-    if (options.variables) buildWith(optimizer, options.variables, checkpoint.values);
-    return optimizer;
+    return { optimizer, values: checkpoint.values };
   };
-  if (communicator === undefined) return make();
-  const optimizer = await told(communicator, make);
-  await communicator.barrier(); // all have it, or none
+  const { optimizer, values } = await (communicator === undefined ? read() : together(communicator, read));
+  if (communicator !== undefined) await optimizer.distribute(communicator, settings);
+  const build = () => options.variables && buildWith(optimizer, options.variables, values);
+  if (communicator === undefined) build();
+  else await together(communicator, build); // all have it, or none
   return optimizer;
 }
 

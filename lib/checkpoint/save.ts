@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 
 import { classNameOf, flag, readOptions } from '../configurable.ts';
+import { later, type Distribution } from '../distribution.ts';
 import { describe, stateError, typeError } from '../errors.ts';
 import { stringify } from '../json.ts';
 import { Optimizer } from '../optimizer.ts';
@@ -41,16 +42,50 @@ function fileIn(url: URL): string | undefined {
   }
 }
 
+/** What `save` was called with. */
+interface Asked {
+  readonly path: string;
+  readonly variables: () => readonly Variable[];
+}
+
 /** `Optimizer.save`; `who`: its class. */
 export async function save(who: string, optimizer: Optimizer, to: unknown, given: unknown): Promise<void> {
-  const path = pathOf(`${who}.save`, to);
-  const { variables: withVariables } = readOptions(`${who}.save`, ofSave, [given]);
-  const variables = () => (withVariables ? variablesOf(who, Optimizer.runnerOf(optimizer)) : []);
-  const { distribution } = Optimizer.runnerOf(optimizer);
-  await whileSaved(who, optimizer, variables, async (found) => {
-    if (distribution === undefined) await write(optimizer, path, found);
-    else await distribution.save(path, (to, hasher) => write(optimizer, to, found, hasher));
+  const runner = Optimizer.runnerOf(optimizer);
+  const checked = (): Asked => {
+    const path = pathOf(`${who}.save`, to);
+    const { variables } = readOptions(`${who}.save`, ofSave, [given]);
+    checkPlace(who, runner);
+    return { path, variables: () => (variables ? variablesOf(who, runner) : []) };
+  };
+  if (runner.distribution !== undefined) return saveTogether(optimizer, runner.distribution, checked);
+  const { path, variables } = checked();
+  await whileSaved(who, optimizer, variables, async (found) => void (await write(optimizer, path, found)));
+}
+
+/** What keeps this process from it waits for its turn as well, in which the others hear of it. */
+async function saveTogether(optimizer: Optimizer, distribution: Distribution, checked: () => Asked): Promise<void> {
+  const asked = later(checked);
+  await Optimizer.runnerOf(optimizer).queue.add(async () => {
+    let isCalled = false; // the distribution tells of what happens in there
+    try {
+      const { path, variables } = asked();
+      const found = variables();
+      await whileRead(optimizer, found, () => {
+        isCalled = true;
+        return distribution.save(path, (to, hasher) => write(optimizer, to, found, hasher));
+      });
+    } catch (error) {
+      if (isCalled) throw error;
+      await distribution.refuse(error);
+    }
   });
+}
+
+/** Throws where a save can neither run nor wait. */
+function checkPlace(who: string, runner: Runner): void {
+  runner.checkOpen();
+  runner.checkAlone('save');
+  runner.queue.checkPlace(who, 'save');
 }
 
 /** Waits for a step that runs; then `part` may read the numbers of an optimizer and of `variables`, which nobody writes meanwhile. */
@@ -61,9 +96,7 @@ export async function whileSaved(
   part: (variables: readonly Variable[]) => Promise<void>,
 ): Promise<void> {
   const runner = Optimizer.runnerOf(optimizer);
-  runner.checkOpen();
-  runner.checkAlone('save');
-  runner.queue.checkPlace(who, 'save');
+  checkPlace(who, runner);
   await runner.queue.add(async () => {
     const found = variables();
     await whileRead(optimizer, found, () => part(found));

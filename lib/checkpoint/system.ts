@@ -1,7 +1,7 @@
 // What files are written and read with, one table: tests put faults in their place.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { lstat, open, readdir, readlink, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { lstat, open, readdir, readlink, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 
 export const system = {
   lstat,
@@ -10,6 +10,7 @@ export const system = {
   readlink,
   realpath,
   rename,
+  rm,
   stat,
   unlink,
   hostname,

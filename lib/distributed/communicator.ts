@@ -107,6 +107,15 @@ export class Communicator {
     this.#onFailure = onFailure;
   }
 
+  /**
+   * Milliseconds that it waits for the others.
+   *
+   * @internal
+   */
+  get timeout(): number {
+    return this.#timeout;
+  }
+
   /** Why it is of no use any more; undefined as long as it is. */
   get failure(): CommunicatorError | undefined {
     return this.#failure;

@@ -1,13 +1,13 @@
 // Steps of an optimizer on the gradients of all processes: summed bucket by bucket, in the order of one binary tree over the backward
 // passes of all of them. Over 200 lines: one class, whose steps share what is under way.
-import { arrays, memoryOf, type FloatArray } from '../arrays.ts';
+import { arrays, checkAttached, memoryOf, type FloatArray } from '../arrays.ts';
 import { told, type Distribution, type Part, type Shards, type Write } from '../distribution.ts';
 import { stateError } from '../errors.ts';
 import type { Gradient } from '../gradients.ts';
 import type { Dtype } from '../native.ts';
 import type { GradientAndVariable } from '../pairs.ts';
 import type { Given } from '../parts.ts';
-import type { Runner } from '../runner.ts';
+import type { Averaged, Runner } from '../runner.ts';
 import { Variable } from '../variable.ts';
 import type { Communicator } from './communicator.ts';
 import { CommunicatorError } from './errors.ts';
@@ -426,23 +426,42 @@ export class Replicas implements Distribution {
     this.#agreed = true;
   }
 
-  async gather(): Promise<void> {
+  finalize(averaged: () => readonly Averaged[]): Promise<void> {
+    return this.#turn(async () => {
+      const pairs = await told(this.#communicator, averaged);
+      const { variables } = this.#layoutNow().roster;
+      const written = new Set(pairs.map(([variable]) => variable));
+      const hash = this.#hash(variables.map((variable) => written.has(variable)));
+      await using(variables, async () => {
+        await this.#communicator.barrier(hash); // until now each of them may refuse
+        await this.gather(() => pairs.forEach(copyPart));
+      });
+    });
+  }
+
+  /** `before`: what this process has to do for it, or none of them has all parts. */
+  async gather(before = () => {}): Promise<void> {
     if (this.shards === undefined) return;
-    if (this.#communicator.alone) return void (this.#gathered = true);
+    if (this.#communicator.alone) {
+      before();
+      this.#gathered = true;
+      return;
+    }
     const layout = this.#layoutNow();
     const { variables } = layout.roster;
-    for (const variable of variables) Variable.use(variable, 1);
     try {
-      await this.#gatherInto(
-        layout,
-        variables.map(({ value }) => value),
-      );
+      await using(variables, async () => {
+        await told(this.#communicator, before);
+        await this.#gatherInto(
+          layout,
+          variables.map(({ value }) => value),
+        );
+      });
     } catch (error) {
       this.#broken = error; // there are parts of two steps
       throw error;
     } finally {
       this.#gathered = true;
-      for (const variable of variables) Variable.use(variable, -1);
     }
   }
 
@@ -463,12 +482,19 @@ export class Replicas implements Distribution {
   }
 
   save(path: string, write: Write): Promise<void> {
-    const layout = { layout: hashOf(this.#fingerprint(), `${this.#runner.applied}`) };
-    const step = this.#runner.applied;
+    return this.#turn(async () => {
+      const step = this.#runner.applied;
+      const layout = await told(this.#communicator, () => hashOf(this.#fingerprint(), `${step}`));
+      if (this.shards === undefined) await saveWhole(this.#communicator, path, write, { layout });
+      else await saveParts(this.#communicator, path, write, { layout, step });
+    });
+  }
+
+  refuse(error: unknown): Promise<never> {
     return this.#turn(() =>
-      this.shards === undefined
-        ? saveWhole(this.#communicator, path, write, layout)
-        : saveParts(this.#communicator, path, write, { ...layout, step }),
+      told(this.#communicator, () => {
+        throw error;
+      }),
     );
   }
 
@@ -503,6 +529,23 @@ export class Replicas implements Distribution {
 function newLike(variable: Variable, gpu: number | undefined): Numbers {
   const { dtype, length } = Variable.storageOf(variable);
   return gpu === undefined ? new arrays[dtype as Dtype](length) : roomFor(dtype as Dtype, length, gpu).array;
+}
+
+/** Keeps all others away from variables. */
+async function using<R>(variables: readonly Variable[], part: () => Promise<R>): Promise<R> {
+  for (const variable of variables) Variable.use(variable, 1);
+  try {
+    return await part();
+  } finally {
+    for (const variable of variables) Variable.use(variable, -1);
+  }
+}
+
+/** Of the average as much as there is here. */
+function copyPart([variable, average]: Averaged): void {
+  const { part } = Variable.storageOf(average);
+  checkAttached(variable.path, variable.value);
+  variable.value.set(average.value, part?.first ?? 0);
 }
 
 function shardsOf(communicator: Communicator): Shards {

@@ -5,6 +5,7 @@ import { PieceHasher, piecesIn } from '../checkpoint/pieces.ts';
 import { begin, commit, counts, nameOf } from '../checkpoint/shards.ts';
 import { kPiece, system } from '../checkpoint/system.ts';
 import { told, type Write } from '../distribution.ts';
+import { together } from './alive.ts';
 import type { Communicator } from './communicator.ts';
 
 const kHash = 32; // bytes
@@ -21,8 +22,7 @@ export async function saveWhole(
   { layout }: Agreed,
 ): Promise<void> {
   await communicator.barrier({ layout }); // all of them are there
-  if (communicator.rank === 0) await told(communicator, () => write(path));
-  await communicator.barrier({ layout });
+  await together(communicator, () => (communicator.rank === 0 ? write(path) : ''), { layout });
 }
 
 /** Every rank writes a file into a folder, and rank 0 then the manifest. */
@@ -37,20 +37,17 @@ export async function saveParts(
   await communicator.broadcast(id, 0, { layout });
   const own = join(folder, nameOf(id, rank, size));
   const hasher = new PieceHasher();
-  const sha256 = await told(communicator, () => write(own, hasher));
   try {
+    const sha256 = await together(communicator, () => write(own, hasher), { layout });
     const sizes = new Float64Array(size);
     await communicator.allGather(Float64Array.of(hasher.bytes), sizes, { layout });
     const lists = await gathered(communicator, [sha256, ...hasher.digest()], Math.max(...sizes), layout);
-    if (rank === 0) {
-      const files = lists.map(([sha256 = '', ...pieces], i) => {
-        const bytes = sizes[i] as number;
-        return { name: nameOf(id, i, size), sha256, bytes, pieces: pieces.slice(0, piecesIn(bytes, kPiece)) };
-      });
-      const manifest = { step, layout: layout.toString(16), piece: kPiece, files };
-      await told(communicator, () => commit(folder, manifest));
-    }
-    await communicator.barrier({ layout });
+    const files = lists.map(([sha256 = '', ...pieces], i) => {
+      const bytes = sizes[i] as number;
+      return { name: nameOf(id, i, size), sha256, bytes, pieces: pieces.slice(0, piecesIn(bytes, kPiece)) };
+    });
+    const manifest = { step, layout: layout.toString(16), piece: kPiece, files };
+    await together(communicator, () => (rank === 0 ? commit(folder, manifest) : undefined), { layout });
   } catch (error) {
     if (!(await counts(folder, id))) await system.unlink(own).catch(() => {}); // no manifest will tell of it
     throw error;
