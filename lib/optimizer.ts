@@ -58,7 +58,7 @@ import {
   unzipped,
 } from './pairs.ts';
 import { inspect, type InspectOptions } from './platform.ts';
-import type { Runner } from './runner.ts';
+import type { Averaged, Runner } from './runner.ts';
 import { configOf, fromConfig, type CustomObjects } from './serialization.ts';
 import type { Initial, Layout, Slot, Trainable } from './state.ts';
 import { updatesAfter, type Hyper, type Moment, type Running } from './step.ts';
@@ -663,33 +663,45 @@ export abstract class Optimizer<F extends Fields = Fields> {
   }
 
   /**
-   * With `use_ema`, copies the averages into the variables; without, does nothing. Where processes share the state (`shard_state` of
-   * `distribute`), all of them call it, behind the steps before, and it returns a promise: `await` is right for both.
+   * With `use_ema`, copies the averages into the variables; without, does nothing.
    *
    * @param variables default: those it was built with
-   * @throws Error `ERR_OPT_NOT_BUILT`, `ERR_OPT_UNKNOWN_VARIABLE`, `ERR_OPT_DISPOSED`; of shared state it rejects with them, and with what
-   *   communicators reject with
+   * @throws Error `ERR_OPT_NOT_BUILT`, `ERR_OPT_UNKNOWN_VARIABLE`, `ERR_OPT_DISPOSED`; `ERR_OPT_DISTRIBUTED` where processes share the
+   *   state: call `finalize_variable_values_async`
    */
-  finalize_variable_values(variables?: readonly Trainable[]): void | Promise<void> {
+  finalize_variable_values(variables?: readonly Trainable[]): void {
     const method = 'finalize_variable_values';
+    this.#engine.checkWhole(method);
+    this.#engine.checkIdle(method);
+    for (const [variable, average] of this.#averaged(method, variables)) variable.assign(average);
+  }
+
+  /**
+   * `finalize_variable_values` behind the steps before. Where processes share the state (`shard_state` of `distribute`), all of them call
+   * it.
+   *
+   * @param variables default: those it was built with
+   * @throws (rejects) as `finalize_variable_values`, and with what communicators reject with
+   */
+  async finalize_variable_values_async(variables?: readonly Trainable[]): Promise<void> {
+    const method = 'finalize_variable_values_async';
     const engine = this.#engine;
     const { distribution, queue } = engine;
     const averaged = () => {
-      const pairs = engine.averages(method, variables) ?? [];
-      for (const variable of pairs.flat()) Variable.checkAttached(variable);
-      return pairs;
+      engine.checkOpen();
+      engine.state?.checkIdle();
+      return this.#averaged(method, variables);
     };
-    if (distribution?.shards !== undefined) {
-      const checked = () => {
-        engine.checkOpen();
-        engine.state?.checkIdle();
-        return averaged();
-      };
-      return queue.add(() => distribution.finalize(checked));
-    }
-    engine.checkWhole(method);
-    engine.checkIdle(method);
-    for (const [variable, average] of averaged()) variable.assign(average);
+    if (distribution?.shards !== undefined) return queue.add(() => distribution.finalize(averaged));
+    await queue.idle();
+    return this.finalize_variable_values(variables);
+  }
+
+  /** Variables and their averages, which all have their memory. */
+  #averaged(method: string, variables: readonly Trainable[] | undefined): readonly Averaged[] {
+    const pairs = this.#engine.averages(method, variables) ?? [];
+    for (const variable of pairs.flat()) Variable.checkAttached(variable);
+    return pairs;
   }
 
   /**

@@ -37,7 +37,7 @@ async function trained(make: () => Optimizer, shard_state = true): Promise<reado
 type Which = (variables: readonly Variable[]) => Variable[] | undefined;
 const finalized = (ranks: readonly Rank[], which: (rank: number) => Which) =>
   Promise.allSettled(
-    ranks.map(async ({ optimizer, variables }, i) => optimizer.finalize_variable_values(which(i)(variables))),
+    ranks.map(async ({ optimizer, variables }, i) => optimizer.finalize_variable_values_async(which(i)(variables))),
   );
 
 const everything: Which = () => undefined;
@@ -56,7 +56,7 @@ describe('distributed: averages', () => {
       for (const which of [everything, some]) {
         const ranks = await trained(make);
         const { optimizer, variables } = alone(make, shapes, steps);
-        await optimizer.finalize_variable_values(which(variables));
+        await optimizer.finalize_variable_values_async(which(variables));
         for (const { status } of await finalized(ranks, () => which)) assert.equal(status, 'fulfilled');
         for (const rank of ranks) assert.deepEqual(bitsOf(rank.variables), bitsOf(variables));
         optimizer.apply(first?.sums);
@@ -66,16 +66,17 @@ describe('distributed: averages', () => {
       }
     });
 
-  it('become them behind the steps before, at once where each rank has all', async () => {
+  it('become them behind the steps before, shared or not', async () => {
     const make = () => new Adam({ use_ema });
     const { optimizer, variables } = alone(make, shapes, [...steps, ...steps.slice(0, 1)]);
-    await optimizer.finalize_variable_values();
-    const ranks = await trained(make);
-    const last = ranks.map((rank, i) => rank.optimizer.apply_async(first?.passes[i]));
-    await finalized(ranks, () => everything);
-    await Promise.all(last);
-    for (const rank of ranks) assert.deepEqual(bitsOf(rank.variables), bitsOf(variables));
-    for (const rank of await trained(make, false)) assert.isUndefined(rank.optimizer.finalize_variable_values());
+    await optimizer.finalize_variable_values_async();
+    for (const shard_state of [true, false]) {
+      const ranks = await trained(make, shard_state);
+      const last = ranks.map((rank, i) => rank.optimizer.apply_async(first?.passes[i]));
+      await finalized(ranks, () => everything);
+      await Promise.all(last);
+      for (const rank of ranks) assert.deepEqual(bitsOf(rank.variables), bitsOf(variables));
+    }
   });
 
   it('become them where one rank has all parts', async () => {
@@ -84,7 +85,7 @@ describe('distributed: averages', () => {
     const { optimizer, variables } = alone(make, shapes, steps);
     for (const { sums } of steps) await step(ranks, 1, () => sums);
     await finalized(ranks, () => everything);
-    await optimizer.finalize_variable_values();
+    await optimizer.finalize_variable_values_async();
     assert.deepEqual(bitsOf(ranks[0]?.variables ?? []), bitsOf(variables));
   });
 

@@ -114,6 +114,7 @@ describe('ranks of an optimizer', () => {
         ...(shard_state
           ? [
               () => optimizer.update_step(given(0)[0] as never, variables[0] as Variable),
+              () => optimizer.finalize_variable_values(),
               () => optimizer.swap_ema_weights(),
               () => optimizer.save_own_variables({}),
             ]

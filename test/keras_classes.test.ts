@@ -31,7 +31,7 @@ describe("Keras's own tests, for each class:", () => {
       optimizer.apply([[0.1, 0.2]]);
       const expected = first.map((x, i) => 0.9 * x + 0.1 * (v.value[i] as number));
       close(stateOf(optimizer, '_average'), expected);
-      void optimizer.finalize_variable_values([v]);
+      optimizer.finalize_variable_values([v]);
       close(v.value, expected);
     });
 

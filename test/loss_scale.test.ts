@@ -242,7 +242,7 @@ describe('a LossScaleOptimizer', () => {
     optimizer.swap_ema_weights();
     assert.equal(kernel.value[0], 1);
     optimizer.swap_ema_weights();
-    void optimizer.finalize_variable_values();
+    optimizer.finalize_variable_values();
     assert.equal(kernel.value[0], 1);
     assert.equal(optimizer.iterations, 1);
     assert.isNull(optimizer.gradient_norm);

@@ -351,7 +351,7 @@ describe('a MultiOptimizer', () => {
     multi.swap_ema_weights();
     assert.deepEqual([...a.value, ...b.value], [0, 0.5, 1, 2]);
     multi.swap_ema_weights();
-    void multi.finalize_variable_values([a, b]);
+    multi.finalize_variable_values([a, b]);
     assert.deepEqual([...a.value, ...b.value], [0, 0.5, 1, 2]);
     const without = multiOf(new SGD());
     assert.propertyVal(
@@ -359,7 +359,7 @@ describe('a MultiOptimizer', () => {
       'code',
       'ERR_OPT_CONFIG_RANGE',
     );
-    void without.finalize_variable_values();
+    without.finalize_variable_values();
   });
 
   it('counts a step that has happened even if a constraint throws, in all of its optimizers', () => {

@@ -46,10 +46,10 @@ describe('an optimizer', () => {
     assert.deepEqual([...(plain[0] ?? []), ...(plain[1] ?? []), ...variable.value], [0, 1, 2, 3]);
     const names = optimizer.variables.map(({ path, dtype }) => `${path.split('_').at(-1)} ${dtype}`).slice(2, 5);
     assert.deepEqual(names, ['average float32', 'average float64', 'average float32']);
-    void optimizer.finalize_variable_values([...plain, variable]);
+    optimizer.finalize_variable_values([...plain, variable]);
     assert.deepEqual([...(plain[0] ?? [])], [...(optimizer.variables[2]?.value ?? [])]);
     variable.assign([7]);
-    void optimizer.finalize_variable_values();
+    optimizer.finalize_variable_values();
     assert.deepEqual(variable.value, optimizer.variables[4]?.value);
   });
 

@@ -163,7 +163,7 @@ describe('SwapEMAWeights', () => {
       return value;
     });
     assert.notEqual(now(), evaluated[1]);
-    void optimizer.finalize_variable_values();
+    optimizer.finalize_variable_values();
     assert.equal(now(), evaluated[1]);
   });
 
@@ -177,7 +177,7 @@ describe('SwapEMAWeights', () => {
       swapping.callback.on_epoch_end(epoch);
       assert.equal(swapping.now(), plain.average(), 'a checkpoint does');
     }
-    void swapping.optimizer.finalize_variable_values();
+    swapping.optimizer.finalize_variable_values();
     swapping.callback.on_test_begin();
     assert.equal(swapping.now(), plain.average());
     swapping.callback.on_test_end();

@@ -260,7 +260,7 @@ for (const backend of backends)
         override on_epoch_end(epoch: number): void {
           const { variables } = optimizer.keras;
           assert.isNotEmpty(variables);
-          if (epoch === 0) void optimizer.keras.finalize_variable_values();
+          if (epoch === 0) optimizer.keras.finalize_variable_values();
           else model.setWeights(zeros);
         }
       }

@@ -76,7 +76,7 @@ function checkGolden(file: GoldenFile, c: Case): void {
     const expected = (c.float32.variables ?? []).filter(({ dtype }) => dtype === 'float32');
     state.forEach((one, i) => assert.deepEqual(bits(valuesOf(one)), bits(numbers(expected[i]?.value ?? [])), one.path));
     if (c.finalize === true) {
-      void optimizer.finalize_variable_values(variables);
+      optimizer.finalize_variable_values(variables);
       variables.forEach((v, i) => {
         assert.deepEqual(bits(valuesOf(v)), bits(numbers(c.float32.finalized?.[i] ?? [])));
       });
@@ -383,7 +383,7 @@ describe("an optimizer of variables in TensorFlow.js's tensors", () => {
     assert.deepEqual([variables.map(valuesOf), averages.map(valuesOf)], [kept, live]);
     optimizer.swap_ema_weights();
     assert.deepEqual(values(), before);
-    void optimizer.finalize_variable_values();
+    optimizer.finalize_variable_values();
     assert.deepEqual(variables.map(valuesOf), kept);
     end();
   });

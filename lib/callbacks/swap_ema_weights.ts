@@ -1,6 +1,6 @@
 import { flag, readOptions, type Options } from '../configurable.ts';
 import { rangeError } from '../errors.ts';
-import { Optimizer } from '../optimizer.ts';
+import type { Optimizer } from '../optimizer.ts';
 import { usesAverages } from '../wrapping.ts';
 import { Callback, titleOf, type Logs } from './callback.ts';
 import { checkEpoch } from './learning_rate.ts';
@@ -45,9 +45,8 @@ export class SwapEMAWeights extends Callback {
   override on_epoch_end(epoch: number, _logs?: Logs | null): void {
     if (!this.swap_on_epoch || this.#swapped !== undefined) return;
     const last = checkEpoch(this.who, epoch) + 1 === this.params?.epochs;
-    if (!last) return this.#swap();
-    Optimizer.runnerOf(this.optimizer).checkWhole('finalize_variable_values'); // a callback waits for no other processes
-    void this.optimizer.finalize_variable_values();
+    if (last) this.optimizer.finalize_variable_values();
+    else this.#swap();
   }
 
   /** Puts the averages in. @throws as `Optimizer.swap_ema_weights` */

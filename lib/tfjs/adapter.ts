@@ -198,7 +198,7 @@ export function adapterFor(tf: TensorFlow): AdapterClass {
     }
 
     finalizeVariableValues(): void {
-      void this.during(() => this.keras.finalize_variable_values());
+      this.during(() => this.keras.finalize_variable_values());
     }
 
     swapEmaWeights(): void {
