@@ -21,11 +21,12 @@ class Held {
   constructor(transport: Transport) {
     const exchange = transport.exchange.bind(transport);
     const held = (send: Uint8Array): Exchange => {
-      const { done, arrived } = exchange(send);
+      const under = exchange(send);
       const gate = this.#gate;
       this.#gate = undefined;
       this.#begun();
-      return { done: done.then(async (messages) => (await gate, messages)), arrived };
+      const done = under.done.then(async (messages) => (await gate, messages));
+      return { done, arrived: () => under.arrived() };
     };
     this.transport = transport;
     transport.exchange = held;

@@ -12,6 +12,7 @@ import type { Watch } from './watch.ts';
 const kPiece = 4 << 20; // bytes of what is moved at a time, or
 const kPart = 256 << 10; // those of a rank's part
 const kSmall = 8 << 10; // bytes: below, one message to all is faster than two of shards
+const kInPlace = 64 << 20; // bytes of what a transport adds up at a time, in pieces of its own
 const kAligned = 64; // bytes: shards within a piece are whole cache lines
 
 /**
@@ -70,10 +71,11 @@ export class Collectives {
     let finish = async () => {};
     for (let at = 0, count; at < whole.byteLength; at += count) {
       const rest = whole.byteLength - at;
-      const part = rest <= kSmall ? 0 : this.#partOf(Math.min(rest, this.#piece));
+      const inPlace = sharing.subtrees === 1 && this.#transport.sum !== undefined;
+      const part = rest <= kSmall ? 0 : this.#partOf(Math.min(rest, inPlace ? kInPlace : this.#piece));
       count = part === 0 ? rest : part * this.#transport.size;
       const pieces = subtrees.map(({ region, stays }) => ({ region: region.part(at, count), stays }));
-      if (part > 0 && sharing.subtrees === 1 && this.#transport.sum !== undefined) {
+      if (part > 0 && inPlace) {
         await watch.until(this.#sumInPlace(pieces[0] as Place, part, dtype, sharing));
         continue;
       }

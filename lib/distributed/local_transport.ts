@@ -1,6 +1,6 @@
-// Threads of one process. Every rank has two windows of shared memory: it writes what the others are to see into one of them, and they
-// read it when they know that it has arrived. The calls take turns with the windows: when all have arrived in a call, all have read what
-// there was in the one before.
+// Threads of one process. Every rank has windows of shared memory: it writes what the others are to see into one of them, and they read it
+// when they know that it has arrived. The calls take turns with the windows: when all have arrived in a call, all have read what there
+// was in the one before. Sums have a third turn, since what comes next is written before all have read what came before.
 import { stateError } from '../errors.ts';
 import { Rendezvous, rendezvousBytes } from './rendezvous.ts';
 import { kHandshake, kPayload, type Bytes, type Exchange, type Transport } from './transport.ts';
@@ -13,13 +13,22 @@ export interface LocalHandle {
   readonly window: number;
   /** How they wait for each other. */
   readonly rendezvous: SharedArrayBuffer;
-  /** What they pass on: two windows of each rank. */
+  /** What they pass on: three windows of each rank. */
   readonly windows: SharedArrayBuffer;
 }
 
+const kTurns = 3;
+
 export function newHandle(size: number, window: number): LocalHandle {
   const rendezvous = new SharedArrayBuffer(rendezvousBytes(size));
-  return { size, window, rendezvous, windows: new SharedArrayBuffer(2 * size * window) };
+  return { size, window, rendezvous, windows: new SharedArrayBuffer(kTurns * size * window) };
+}
+
+/** What is summed at a time: bytes of a part. */
+interface Piece {
+  readonly turn: number;
+  readonly at: number;
+  readonly count: number;
 }
 
 export class LocalTransport implements Transport {
@@ -91,17 +100,38 @@ export class LocalTransport implements Transport {
     });
   }
 
-  async sum(data: Uint8Array, partBytes: number, add: (parts: readonly Uint8Array[]) => Promise<void>): Promise<void> {
-    await this.#inPieces(partBytes, Math.floor(this.#handle.window / this.size / 64) * 64, async (turn, at, count) => {
-      const own = this.#window(turn, this.rank);
-      this.#forRanks((to) => write(own, to * count, part(data, to * partBytes + at, count)));
-      await this.#meet();
-      const mine = (from: number) => this.#window(turn, from).subarray(this.rank * count, (this.rank + 1) * count);
-      await add(Array.from({ length: this.size }, (_, from) => mine(from)));
-      await this.#meet(); // the sums lie in the parts of the first window
-      const sums = this.#window(turn, 0);
-      this.#forRanks((of) => write(data, of * partBytes + at, sums.subarray(of * count, (of + 1) * count)));
+  /** The next piece is offered before the sums of one are read: they meet once for both. */
+  sum(data: Uint8Array, partBytes: number, add: (parts: readonly Uint8Array[]) => Promise<void>): Promise<void> {
+    const most = Math.floor(this.#handle.window / this.size / 64) * 64;
+    const mine = ({ at, count }: Piece) => part(data, this.rank * partBytes + at, count);
+    return this.#next(async () => {
+      let piece = this.#offer(data, partBytes, 0, most);
+      if (piece !== undefined) await this.#meet();
+      while (piece !== undefined) {
+        const now: Piece = piece;
+        const { turn, at, count } = now;
+        const of = (rank: number, from: number) => this.#window(turn, from).subarray(rank * count, (rank + 1) * count);
+        const parts = Array.from({ length: this.size }, (_, from) =>
+          from === this.rank ? mine(now) : of(this.rank, from),
+        );
+        await add(parts);
+        const sums = (rank: number) => of(rank, 0); // the first rank's window has them for the others
+        if (this.rank === 0) sums(0).set(mine(now));
+        else mine(now).set(sums(this.rank));
+        piece = this.#offer(data, partBytes, at + count, most);
+        await this.#meet();
+        this.#forOthers((rank) => write(data, rank * partBytes + at, sums(rank)));
+      }
     });
+  }
+
+  /** Shows the others their parts of the piece at `at`; undefined if there is none. */
+  #offer(data: Uint8Array, partBytes: number, at: number, most: number): Piece | undefined {
+    if (at >= partBytes) return undefined;
+    const [turn, count] = [this.#takeTurn(), Math.min(most, partBytes - at)];
+    const own = this.#window(turn, this.rank);
+    this.#forOthers((to) => write(own, to * count, part(data, to * partBytes + at, count)));
+    return { turn, at, count };
   }
 
   abort(_exitCode: number, reason: string): void {
@@ -127,7 +157,7 @@ export class LocalTransport implements Transport {
 
   // For what all meet in, and nothing else.
   #takeTurn(): number {
-    return this.#turn++ % 2;
+    return this.#turn++ % kTurns;
   }
 
   /** Starts a call when the one before has ended. */
@@ -145,6 +175,12 @@ export class LocalTransport implements Transport {
 
   #forRanks(visit: (rank: number) => void): void {
     for (let rank = 0; rank < this.size; rank++) visit(rank);
+  }
+
+  #forOthers(visit: (rank: number) => void): void {
+    this.#forRanks((rank) => {
+      if (rank !== this.rank) visit(rank);
+    });
   }
 
   #window(turn: number, rank: number): Uint8Array {

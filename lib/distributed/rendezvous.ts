@@ -69,10 +69,7 @@ export class Rendezvous {
 
   /** Resolves when all ranks have arrived so often; rejects when the group breaks. */
   async all(arrivals: number): Promise<void> {
-    for (let rank = 0; rank < this.size; rank++) {
-      this.check();
-      if (!this.#spin(rank, arrivals)) await this.#sleep(rank, arrivals);
-    }
+    for (let rank = 0; rank < this.size; rank++) if (!this.#spin(rank, arrivals)) await this.#sleep(rank, arrivals); // who left after that has arrived
   }
 
   #spin(rank: number, arrivals: number): boolean {
