@@ -121,7 +121,11 @@ export class Communicator {
     return this.#failure;
   }
 
-  /** @internal Whether it works, and there is nobody to ask. */
+  /**
+   * Whether it works, and there is nobody to ask.
+   *
+   * @internal
+   */
   get alone(): boolean {
     return this.#isAlone && this.#failure === undefined && this.#closing === undefined;
   }
