@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
 import * as library from 'keras-optimizers';
 
-const cwd = fileURLToPath(new URL('..', import.meta.url));
+const cwd = fileURLToPath(new URL('../..', import.meta.url));
 const run = (...args: string[]) =>
   spawnSync(process.execPath, ['--import', 'tsx', 'examples/mnist.ts', ...args], { cwd, encoding: 'utf8' });
 const wrappers = ['LossScaleOptimizer', 'MultiOptimizer'];
@@ -67,7 +67,7 @@ describe('npm run example', function () {
   });
 
   it("goes on from a file of Python's Keras, with its weights and its state", () => {
-    const file = fileURLToPath(new URL('golden/mnist-nadam.keras', import.meta.url));
+    const file = fileURLToPath(new URL('../golden/mnist-nadam.keras', import.meta.url));
     const options = ['--epochs', '2', '--train', '320', '--hidden', '8', '--output', at('keras.svg')];
     const { status, stdout, stderr } = run(...options, '--resume', file);
     assert.equal(status, 0, stderr);
