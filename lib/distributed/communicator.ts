@@ -9,7 +9,16 @@ import { Collectives, type Place } from './collectives.ts';
 import { distribute } from './distribute.ts';
 import { located, type Data, type Located } from './data.ts';
 import { CommunicatorError } from './errors.ts';
-import { afterwards, failureOf, isPoisoned, mismatchError, timeOut, type About } from './failures.ts';
+import {
+  type About,
+  afterwards,
+  failureOf,
+  isPoisoned,
+  kTemporaryFailure,
+  mismatchError,
+  report,
+  timeOut,
+} from './failures.ts';
 import { Message, mismatchOf, type Mismatch, type Operation, type Request } from './handshake.ts';
 import { sharingOf } from './sharing.ts';
 import type { Region } from './region.ts';
@@ -62,7 +71,6 @@ interface Refused {
 }
 
 const nothing: Prepared = { data: [], request: {}, run: () => Promise.resolve(), written: [] };
-const kTemporaryFailure = 75; // EX_TEMPFAIL of sysexits.h
 
 /**
  * Ranks that work together: `connect` and `joinGroup` make one. All ranks call the same collectives in the same order; a call need not
@@ -396,7 +404,7 @@ export class Communicator {
     if (this.#failure !== undefined) return error;
     this.#failure = error;
     const ends = this.#onFailure === 'abort';
-    if (ends) process.stderr.write(`keras-optimizers: ${error.code} ${error.message}\n`);
+    if (ends) report(error);
     if (ends || !this.#transport.endsJob) this.#transport.abort(kTemporaryFailure, error.message);
     return error;
   }

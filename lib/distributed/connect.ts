@@ -4,6 +4,7 @@ import { devices, gpuOf, type CudaDevice } from '../devices.ts';
 import { describe, rangeError, typeError } from '../errors.ts';
 import { checkBehaviour, Communicator, type CommunicatorOptions } from './communicator.ts';
 import { CommunicatorError } from './errors.ts';
+import { kTemporaryFailure, report } from './failures.ts';
 import { fileStore } from './file_store.ts';
 import { checkSize, launcherOf, type Launcher } from './launcher.ts';
 import { mpiTransport } from './mpi.ts';
@@ -64,7 +65,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Communicato
     return new Communicator(new SelfTransport(), rest);
   }
   if (chosen === 'nccl') return overNccl(launcher, expectSize, rest);
-  return new Communicator(await openMpi(launcher, expectSize), withDefault(launcher, rest));
+  const behaviour = withDefault(launcher, rest);
+  return new Communicator(await openMpi(launcher, expectSize, behaviour), behaviour);
 }
 
 /** Ranks of a launcher of MPI end together, if nothing else is asked for. */
@@ -73,9 +75,17 @@ const withDefault = <O extends CommunicatorOptions>(launcher: Launcher | undefin
   ...options,
 });
 
-/** The world of MPI, if it is as large as it should be. */
-async function openMpi(launcher: Launcher | undefined, expectSize: number | undefined): Promise<Transport> {
-  const transport = await mpiTransport();
+/** The world of MPI, if it comes in time and is as large as it should be. */
+async function openMpi(
+  launcher: Launcher | undefined,
+  expectSize: number | undefined,
+  { timeout = kTimeout, onFailure }: CommunicatorOptions,
+): Promise<Transport> {
+  const transport = await mpiTransport({ timeout }).catch((error: unknown) => {
+    const isLate = error instanceof CommunicatorError && error.code === 'ERR_COMM_TIMEOUT';
+    if (isLate && onFailure === 'abort') leave(error); // MPI, which could end the job, has not started
+    throw error;
+  });
   try {
     checkSize(transport.size, launcher?.mpi ? launcher : undefined, expectSize);
     return transport;
@@ -89,12 +99,20 @@ async function overNccl(launcher: Launcher | undefined, expectSize: number | und
   const { store = launcher?.mpi ? 'mpi' : 'tcp', timeout = kTimeout } = options;
   const gpu = gpuOf('connect', options.device ?? localDevice()) ?? 0;
   const id = () => newNcclId().id;
-  if (store === 'mpi')
-    return besideMpi(await openMpi(launcher, expectSize), { timeout, gpu, id }, withDefault(launcher, options));
+  if (store === 'mpi') {
+    const rest = withDefault(launcher, options);
+    return besideMpi(await openMpi(launcher, expectSize, rest), { timeout, gpu, id }, rest);
+  }
   const place = placeOf(launcher);
   checkSize(place.size, undefined, expectSize);
   const found = await share(storeOf(store), { ...place, timeout }, id);
   return new Communicator(await ncclTransport({ ...place, gpu, id: found, timeout }), options);
+}
+
+/** Ends this process, and with it the job: its launcher sees to that. */
+function leave(error: CommunicatorError): never {
+  report(error);
+  process.exit(kTemporaryFailure);
 }
 
 /** NCCL between ranks of MPI, which brings the id, carries the handshakes, and ends with it. */

@@ -65,6 +65,13 @@ export function mismatchError(about: About, { suspects, message, poisoned }: Mis
   });
 }
 
+/** The exit code of a job that may go well another time: EX_TEMPFAIL of sysexits.h. */
+export const kTemporaryFailure = 75;
+
+/** Says why a job ends. */
+export const report = ({ code, message }: CommunicatorError): void =>
+  void process.stderr.write(`keras-optimizers: ${code} ${message}\n`);
+
 /** Of a call after a failure. */
 export function afterwards(op: Operation, rank: number, failure: CommunicatorError): CommunicatorError {
   const message = `rank ${rank}: ${op} expects a communicator that works, this one has failed: ${failure.message}`;
