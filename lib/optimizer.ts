@@ -419,7 +419,8 @@ export abstract class Optimizer<F extends Fields = Fields> {
 
   /**
    * The sum of every gradient over all replicas. In one process there is one, and the pairs come back as they are; after `distribute` a
-   * promise of new arrays, for `apply_gradients` with `skip_gradients_aggregation`: `await` is right for both.
+   * promise of new arrays, for `apply_gradients` with `skip_gradients_aggregation`: `await` is right for both. A class that overrides it
+   * has to return sums, the same on all ranks.
    *
    * @throws TypeError `ERR_OPT_ARRAY_TYPE`, RangeError `ERR_OPT_LENGTH` for anything but pairs; it rejects with what communicators
    *   reject with, and Error `ERR_OPT_DISTRIBUTED` with `micro_batches`

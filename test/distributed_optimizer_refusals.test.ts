@@ -151,24 +151,38 @@ describe('one rank of an optimizer', () => {
     assert.deepEqual(done, ['ERR_COMM_MISMATCH', 'ERR_COMM_MISMATCH']);
   });
 
-  it('gives up the whole step when one of its micro-batches is refused', async () => {
-    const ranks = await pair(sgd, { micro_batches: 4 });
-    const passes = (i: number) => (i === 1 ? [[], of(1)] : [of(1), of(1)]);
-    const results = await Promise.all(
-      ranks.map(({ optimizer }, i) =>
-        Promise.allSettled(passes(i).map((gradients) => optimizer.apply_async(gradients))),
-      ),
-    );
-    const reasons = results.map((list) =>
-      list.map((one) => (one.status === 'fulfilled' ? 'none' : (one.reason as { code: string }).code)),
-    );
-    assert.deepEqual(reasons, [
-      ['none', 'ERR_COMM_MISMATCH'],
-      ['ERR_OPT_LENGTH', 'ERR_OPT_DISTRIBUTED'],
-    ]);
-    await step(ranks, 4, (pass) => of(pass + 1));
-    assert.deepEqual(firstOf(ranks), [-10, -10]);
-  });
+  for (const refused of [0, 1])
+    for (const awaited of [true, false])
+      it(`gives up the step of micro-batch ${refused} that is refused, until it is distributed again, awaited: ${awaited}`, async () => {
+        const ranks = await pair(sgd, { micro_batches: 4 });
+        const codes = await Promise.all(
+          ranks.map(async ({ optimizer }, rank) => {
+            const given: string[] = [];
+            let before: Promise<unknown> = Promise.resolve();
+            for (let pass = 0; pass < 6; pass++) {
+              const gradients = rank === 1 && pass === refused ? [new Float32Array(1), null] : of(1);
+              const step = optimizer.apply_async(gradients).then(
+                () => given.push('none'),
+                ({ code }: { code: string }) => given.push(code),
+              );
+              await (awaited ? step : before);
+              before = step;
+            }
+            await before;
+            return given;
+          }),
+        );
+        const late = new Array<string>(4).fill('ERR_OPT_DISTRIBUTED');
+        assert.deepEqual(codes[0], ['none', 'ERR_COMM_MISMATCH', ...late]);
+        const first = ['ERR_OPT_LENGTH', 'ERR_OPT_DISTRIBUTED'];
+        assert.deepEqual(codes[1], [...(refused === 0 ? first : ['none', 'ERR_OPT_LENGTH']), ...late]);
+        assert.deepEqual(firstOf(ranks), [0, 0]);
+        await Promise.all(
+          ranks.map(({ optimizer, communicator }) => optimizer.distribute(communicator, { micro_batches: 4 })),
+        );
+        await step(ranks, 4, (pass) => of(pass + 1));
+        assert.deepEqual(firstOf(ranks), [-10, -10]);
+      });
 
   it('may not close while the other goes on, which has no use for the communicator any more', async () => {
     const group = ranksOf(2, kSoon) as [Communicator, Communicator];

@@ -1,4 +1,4 @@
-// What a rank does by itself for longer than a collective may take: writing a file, reading one.
+// What a rank does by itself for longer than a collective may take, such as writing a file.
 import { told } from '../distribution.ts';
 import type { CollectiveOptions, Communicator } from './communicator.ts';
 

@@ -191,8 +191,10 @@ export class ConnectionTransport implements Transport {
   }
 
   async #close(force: boolean): Promise<void> {
-    if (!force) await settled((finish) => this.#connection.close(finish), this.rank);
-    process.off('exit', this.#leaves);
+    if (!force) {
+      await settled((finish) => this.#connection.close(finish), this.rank);
+      process.off('exit', this.#leaves);
+    }
     await this.#side?.close(force);
   }
 

@@ -74,7 +74,7 @@ export class Replicas implements Distribution {
   #subtrees: Subtree[] = []; // of the backward passes of this process since the last step
   #passes = 0;
   #steps = 0;
-  #abandoned = 0; // steps of which a backward pass was refused
+  #givenUp: unknown; // why a step was, of which some ranks may have more backward passes to come
   #present = '';
   #summed = false; // apply gets gradients that have been summed
   #broken: unknown; // what has kept some ranks from a step that others have done
@@ -108,15 +108,14 @@ export class Replicas implements Distribution {
 
   take(given: () => Given): () => Promise<number> {
     const summed = this.#summed;
-    const abandoned = this.#abandoned;
     try {
       const own = given();
       const undivided = this.#undivided(own, summed);
       if (undivided !== undefined) return this.#runner.taken(undivided);
       const taken = this.#runner.alone(() => this.#take(own, summed || this.#leaves > this.#communicator.size));
-      return () => this.#turn(() => (summed ? this.#stepOnSums(taken) : this.#step(taken, abandoned)));
+      return () => this.#turn(() => (summed ? this.#stepOnSums(taken) : this.#step(taken)));
     } catch (error) {
-      return () => this.#turn(() => (summed ? this.#miss(error) : this.#refuse(error, abandoned)));
+      return () => this.#turn(() => (summed ? this.#miss(error) : this.#refuse(error)));
     }
   }
 
@@ -146,12 +145,12 @@ export class Replicas implements Distribution {
 
   /** This rank cannot go on: the others are told when they come. */
   async #fail(error: unknown): Promise<never> {
+    this.#giveUp(error);
     this.#drop();
     this.#steps++;
     const told = this.#told ?? this.#communicator.fail(error);
     this.#told = undefined;
     await told.catch(() => {});
-    this.#abandoned++; // with all that was taken meanwhile
     throw error;
   }
 
@@ -190,6 +189,9 @@ export class Replicas implements Distribution {
     };
     try {
       place(arrays.map((array) => (array instanceof Promise ? null : array)));
+    } catch (error) {
+      layout.give(taken);
+      throw error;
     } finally {
       giveBack();
     }
@@ -216,15 +218,15 @@ export class Replicas implements Distribution {
     return { layout: hashOf(this.#text, this.#rates(), numbers, step, present.map(Number).join('')) };
   }
 
-  async #step(taken: Taken, abandoned: number): Promise<number> {
+  async #step(taken: Taken): Promise<number> {
     const count = this.#leaves / this.#communicator.size;
     try {
       await taken.ready;
-      this.#checkStep(abandoned);
+      this.#checkStep();
       await this.#add(taken);
     } catch (error) {
       if (this.#subtrees.every(({ pack }) => pack !== taken.pack)) this.#layoutNow().give(taken.pack);
-      return this.#refuse(error, abandoned);
+      return this.#refuse(error);
     }
     if (++this.#passes % count > 0) return this.#runner.applied;
     const layout = this.#layoutNow();
@@ -236,6 +238,9 @@ export class Replicas implements Distribution {
         await this.#reduce(first, further, taken.late, hash, this.shards === undefined);
         return this.#stepOn(layout, first, taken);
       });
+    } catch (error) {
+      this.#giveUp(error);
+      throw error;
     } finally {
       this.#steps++;
       for (const pack of [first, ...further]) layout.give(pack);
@@ -252,23 +257,27 @@ export class Replicas implements Distribution {
     }
   }
 
-  /** Of a backward pass: the others hear of it, unless it belongs to a step that they have been told to give up. */
-  async #refuse(error: unknown, abandoned: number): Promise<never> {
-    if (this.#isGivenUp(abandoned)) throw error;
+  /** Of a backward pass: the others hear of it, unless all have given up. */
+  async #refuse(error: unknown): Promise<never> {
+    if (this.#givenUp !== undefined) throw error;
     return this.#fail(error);
   }
 
-  /** Whether a backward pass was taken for a step of which another one was refused. */
-  #isGivenUp(abandoned: number): boolean {
-    return this.#leaves > this.#communicator.size && abandoned !== this.#abandoned;
+  /**
+   * Where a step has several backward passes of this rank, nobody knows after a failure which of those to come are still of that step:
+   * what would be summed might not belong together.
+   */
+  #giveUp(error: unknown): void {
+    if (this.#leaves > this.#communicator.size) this.#givenUp ??= error;
   }
 
-  #checkStep(abandoned: number): void {
-    if (!this.#isGivenUp(abandoned)) return;
-    throw stateError(
+  #checkStep(): void {
+    if (this.#givenUp === undefined) return;
+    const error = stateError(
       'ERR_OPT_DISTRIBUTED',
-      `${this.#who} expects another step: one of the micro-batches before was refused, and all ranks have given up the step`,
+      `${this.#who}: a step was given up since a micro-batch was refused, here or on another rank: await distribute again on all ranks, or go on from a checkpoint`,
     );
+    throw Object.assign(error, { cause: this.#givenUp });
   }
 
   /** Adds up all whole subtrees of the backward passes so far. */

@@ -37,6 +37,7 @@ export async function saveParts(
   await communicator.broadcast(id, 0, { layout });
   const own = join(folder, nameOf(id, rank, size));
   const hasher = new PieceHasher();
+  let commits = false;
   try {
     const sha256 = await together(communicator, () => write(own, hasher), { layout });
     const sizes = new Float64Array(size);
@@ -47,9 +48,11 @@ export async function saveParts(
       return { name: nameOf(id, i, size), sha256, bytes, pieces: pieces.slice(0, piecesIn(bytes, kPiece)) };
     });
     const manifest = { step, layout: layout.toString(16), piece: kPiece, files };
+    commits = true;
     await together(communicator, () => (rank === 0 ? commit(folder, manifest) : undefined), { layout });
   } catch (error) {
-    if (!(await counts(folder, id))) await system.unlink(own).catch(() => {}); // no manifest will tell of it
+    const mayCount = commits && communicator.failure !== undefined; // soon: rank 0 is not heard of any more
+    if (!mayCount && !(await counts(folder, id))) await system.unlink(own).catch(() => {}); // no manifest will tell of it
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 // The Node-API wall: checks what would corrupt memory, converts, forwards; computes nothing.
 #pragma once
+#include <functional>
 #include <napi.h>
 
 #include <memory>
@@ -42,8 +43,9 @@ class Environment {
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
   // Runs a step off the event loop, then calls done(its result, an error if there is one). `holder` stays alive until then.
   void start(std::unique_ptr<AsyncStep> step, Napi::Object holder, Napi::Function done);
-  // The same for a step that somebody else runs, and posts.
-  void expect(AsyncStep& step, Napi::Object holder, Napi::Function done);
+  // The same for a step that `begin` gives to somebody else, who runs and posts it.
+  void expect(std::unique_ptr<AsyncStep> step, Napi::Object holder, Napi::Function done,
+              const std::function<void(std::unique_ptr<AsyncStep>)>& begin);
   const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
 
   Napi::FunctionReference memories, connections;  // the classes Memory and Connection

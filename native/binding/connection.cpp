@@ -89,8 +89,9 @@ void Connection::cut(void* connection) {
 void Connection::add(std::function<bool()> poll, std::vector<SharedMemory> held, const Napi::Value& done, double eager, bool last) {
   auto step = std::make_unique<AsyncStep>();
   step->held = std::move(held);
-  Environment::of(Env()).expect(*step, Value(), done.As<Napi::Function>());
-  line_->add({std::move(poll), std::move(step), std::chrono::microseconds(int64_t(eager)), last});
+  Environment::of(Env()).expect(std::move(step), Value(), done.As<Napi::Function>(), [&](std::unique_ptr<AsyncStep> own) {
+    line_->add({std::move(poll), std::move(own), std::chrono::microseconds(int64_t(eager)), last});
+  });
 }
 
 Napi::Value Connection::describe(const Napi::CallbackInfo& info) {

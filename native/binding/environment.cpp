@@ -52,19 +52,19 @@ void Environment::stop(void* environment) {
 }
 
 void Environment::start(std::unique_ptr<AsyncStep> step, Napi::Object holder, Napi::Function done) {
-  expect(*step, holder, done);
-  const Waiting waiting = step->waiting;
+  expect(std::move(step), holder, done, [this](std::unique_ptr<AsyncStep> own) { driver_->start(std::move(own)); });
+}
+
+void Environment::expect(std::unique_ptr<AsyncStep> step, Napi::Object holder, Napi::Function done,
+                         const std::function<void(std::unique_ptr<AsyncStep>)>& begin) {
+  const Waiting waiting = step->waiting = {hold(env_, holder), hold(env_, done)};
+  if (expected_++ == 0) napi_ref_threadsafe_function(env_, wake_);
   try {
-    driver_->start(std::move(step));
+    begin(std::move(step));
   } catch (const std::exception& error) {
     forget(waiting);
     fail(Napi::RangeError::New(env_, std::string("no thread for an asynchronous step: ") + error.what()), "ERR_OPT_OOM");
   }
-}
-
-void Environment::expect(AsyncStep& step, Napi::Object holder, Napi::Function done) {
-  step.waiting = {hold(env_, holder), hold(env_, done)};
-  if (expected_++ == 0) napi_ref_threadsafe_function(env_, wake_);
 }
 
 void Environment::forget(Waiting waiting) {
