@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer into build-asan/ and runs on it: the tests (but those that
-# read object files, run processes of their own, replace malloc or hardly come to native code), those of GPUs on an emulated one, random hostile calls, killed workers, and a leak check.
+# read object files, run processes of their own, replace malloc or hardly come to native code), those of GPUs on an emulated one, ranks of MPI, random hostile calls, killed workers, and a leak check.
 # Usage: scripts/asan.sh [CALLS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,6 +19,12 @@ stage 'tests' run 0 node node_modules/mocha/bin/mocha.js --no-config --node-opti
   --ignore 'test/{bench,charts,cli,docs,embeddings,figures,keras_docs,progbar_logger,tensor_board,typing}.test.ts' 'test/*.test.ts'
 stage 'GPUs' run 0 node node_modules/mocha/bin/mocha.js --no-config --node-option import=tsx --node-option expose-gc \
   --reporter dot --timeout 600000 --grep 'in a process|PTX' --invert 'test/cuda/*.test.ts'
+if command -v mpirun.mpich >/dev/null; then
+  stage 'MPI' mpirun.mpich -n 2 env ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 "LD_PRELOAD=$libraries" \
+    node --expose-gc test/distributed/ranks.mjs works '{}'
+else
+  echo '-- not run over MPI: there is no MPICH'
+fi
 stage 'hostile calls' run 0 node --expose-gc --import tsx test/hostile.ts "${1:-200000}"
 stage 'killed workers' run 0 node --expose-gc test/lifecycle/kills.mjs 40
 stage 'leaks' run 1 node --expose-gc test/lifecycle/leaks.mjs
