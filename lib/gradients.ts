@@ -103,6 +103,19 @@ function fittingArray(state: State, gradient: unknown, i: number, index: number,
   return array;
 }
 
+/** The list of so many gradients, or undefined for every variable's own. Throws if it is something else. */
+export function checkGradients(who: string, gradients: unknown, expected: number): readonly unknown[] | undefined {
+  if (gradients === undefined) return undefined;
+  if (!Array.isArray(gradients))
+    throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects an array of gradients, got ${describe(gradients)}`);
+  if (gradients.length !== expected)
+    throw rangeError(
+      'ERR_OPT_LENGTH',
+      `${who} expects ${expected} gradients, one for each variable, got ${gradients.length}`,
+    );
+  return gradients as readonly unknown[];
+}
+
 /**
  * Puts the gradients into `arrays`, by variable, null where there is none; without `gradients`, every variable's own. What it
  * took is to be given back to `state`. `places`: of the gradients in the list of the caller's, where that is
@@ -117,14 +130,7 @@ export function gatherGradients(
   places?: readonly number[],
 ): Gathered {
   const indices = state.indicesOf(variables);
-  if (gradients !== undefined && !Array.isArray(gradients))
-    throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects an array of gradients, got ${describe(gradients)}`);
-  const count = gradients?.length ?? indices.length;
-  if (count !== indices.length)
-    throw rangeError(
-      'ERR_OPT_LENGTH',
-      `${who} expects ${indices.length} gradients, one for each variable, got ${count}`,
-    );
+  const list = checkGradients(who, gradients, indices.length);
   for (const variable of state.variables) Variable.checkAttached(variable);
   arrays.fill(null, 0, state.variables.length);
   const skipped: Variable[] = [];
@@ -132,7 +138,7 @@ export function gatherGradients(
   try {
     indices.forEach((index, i) => {
       const variable = state.variables[index] as Variable;
-      const gradient: unknown = gradients === undefined ? variable.gradient : gradients[i];
+      const gradient: unknown = list === undefined ? variable.gradient : list[i];
       const array = fittingArray(state, gradient, places?.[i] ?? i, index, taken);
       arrays[index] = array;
       if (array === null) skipped.push(variable);

@@ -16,7 +16,7 @@ run() { # LEAKS COMMAND...; V8 exits without freeing, so that leaks are looked f
 stage 'finds a planted use after free' fails run 0 node --expose-gc test/lifecycle/stolen.mjs
 stage 'tests' run 0 node node_modules/mocha/bin/mocha.js --no-config --node-option import=tsx --node-option expose-gc \
   --reporter dot --timeout 600000 --grep '^(the compiled kernels|the package|a process|a worker|the addon)|that runs out' --invert \
-  --ignore 'test/{bench,charts,cli,docs,embeddings,figures,keras_docs,progbar_logger,tensor_board,typing}.test.ts' 'test/*.test.ts'
+  --ignore 'test/{bench,charts,cli,docs,keras_docs,progbar_logger,tensor_board}.test.ts' 'test/*.test.ts'
 stage 'GPUs' run 0 node node_modules/mocha/bin/mocha.js --no-config --node-option import=tsx --node-option expose-gc \
   --reporter dot --timeout 600000 --grep 'in a process|PTX' --invert 'test/cuda/*.test.ts'
 if command -v mpirun.mpich >/dev/null; then

@@ -20,6 +20,7 @@ import { Variable as Inner } from '../lib/variable.ts';
 import {
   alone,
   bitsOf,
+  codesOf,
   gradientsOf,
   passesOf,
   ranksOf,
@@ -35,10 +36,8 @@ import {
 const shapes: Shapes = [[17_000], [20, 30], [4, 2]];
 
 /** What every rank throws: its code. */
-async function codes(ranks: readonly Rank[], action: (rank: Rank, i: number) => Promise<unknown>): Promise<string[]> {
-  const results = await Promise.allSettled(ranks.map(action));
-  return results.map((result) => (result.status === 'fulfilled' ? 'none' : (result.reason as { code: string }).code));
-}
+const codes = (ranks: readonly Rank[], action: (rank: Rank, i: number) => Promise<unknown>): Promise<string[]> =>
+  codesOf(ranks.map(action));
 
 const all = (ranks: readonly Rank[]) => [...ranks.flatMap(({ variables }) => bitsOf(variables)), ...stateBits(ranks)];
 const given = (i: number): Gradient[] => gradientsOf(shapes, 0, i);

@@ -12,7 +12,7 @@ import {
 } from '../lib/index.ts';
 import { toBfloat16 } from '../lib/halves.ts';
 import type { Communicator } from '../lib/distributed/index.ts';
-import { bitsOf, ranksOf, start, step, type Rank, type Shapes } from './replicas.ts';
+import { bitsOf, codesOf, ranksOf, start, step, type Rank, type Shapes } from './replicas.ts';
 
 const shapes: Shapes = [[5], [3]];
 const kSoon = { timeout: 20_000 }; // ms: longer than a test may take
@@ -21,10 +21,8 @@ const of = (x: number) => shapes.map(([length = 0]) => new Float32Array(length).
 const sgd = () => new SGD({ learning_rate: 1 });
 
 /** What everyone throws: its code. */
-async function codes<T>(all: readonly T[], action: (one: T, i: number) => Promise<unknown>): Promise<string[]> {
-  const results = await Promise.allSettled(all.map(action));
-  return results.map((result) => (result.status === 'fulfilled' ? 'none' : (result.reason as { code: string }).code));
-}
+const codes = <T>(all: readonly T[], action: (one: T, i: number) => Promise<unknown>): Promise<string[]> =>
+  codesOf(all.map(action));
 
 /** Two ranks whose variables are 0. */
 async function pair(

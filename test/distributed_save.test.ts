@@ -10,7 +10,7 @@ import { system } from '../lib/checkpoint/system.ts';
 import { together } from '../lib/distributed/alive.ts';
 import { latestCheckpoint, saveCheckpoint, type Communicator } from '../lib/distributed/index.ts';
 import { Adam, Optimizer } from '../lib/index.ts';
-import { bitsOf, gradientsOf, ranksOf, variablesOf, type Rank, type Shapes } from './replicas.ts';
+import { bitsOf, codesOf, gradientsOf, ranksOf, variablesOf, type Rank, type Shapes } from './replicas.ts';
 
 const shapes: Shapes = [[17_000], [4, 2]];
 const kTimeout = 100; // ms
@@ -18,12 +18,6 @@ const kTimeout = 100; // ms
 let folder = '';
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'save-'))));
 afterEach(() => rmSync(folder, { recursive: true }));
-
-/** What every rank throws: its code. */
-async function codes(actions: readonly Promise<unknown>[]): Promise<string[]> {
-  const results = await Promise.allSettled(actions);
-  return results.map((result) => (result.status === 'fulfilled' ? 'none' : (result.reason as { code: string }).code));
-}
 
 /** Ranks that share their steps, and wait for each other no longer than the time-out. */
 const started = (shard_state: boolean): Promise<Rank[]> =>
@@ -74,7 +68,7 @@ describe('distributed: what a rank does by itself', () => {
       if (rank === 2) await sleep(2 * kTimeout);
       ended ||= rank === 2;
     };
-    const failed = codes(parts(ranks, part));
+    const failed = codesOf(parts(ranks, part));
     assert.deepEqual(await failed, ['ERR_COMM_MISMATCH', 'own', 'ERR_COMM_MISMATCH']);
     assert.isTrue(ended);
     await Promise.all(ranks.map((communicator) => communicator.barrier()));
@@ -98,7 +92,7 @@ describe('distributed: saving', () => {
       const ranks = await started(shard_state);
       await stepped(ranks);
       const path = join(folder, 'slow');
-      const save = () => codes(ranks.map(({ optimizer }) => optimizer.save(path, { variables: true })));
+      const save = () => codesOf(ranks.map(({ optimizer }) => optimizer.save(path, { variables: true })));
       assert.deepEqual(await slowly('rename', save), ['none', 'none', 'none']);
       const loaded = () =>
         Promise.all(
@@ -125,11 +119,11 @@ describe('distributed: saving', () => {
       const ranks = await started(false);
       const path = join(folder, 'refused');
       const steps = ranks.map(({ optimizer }, i) => optimizer.apply_async(gradientsOf(shapes, 0, i)));
-      const done = await codes(ranks.map((rank, i) => (i === 0 ? refused : save)(rank, path)));
+      const done = await codesOf(ranks.map((rank, i) => (i === 0 ? refused : save)(rank, path)));
       assert.deepEqual(done, [code, 'ERR_COMM_MISMATCH', 'ERR_COMM_MISMATCH']);
       assert.deepEqual(await Promise.all(steps), [1, 1, 1]);
       await stepped(ranks); // they have been told once
-      assert.deepEqual(await codes(ranks.map((rank) => save(rank, path))), ['none', 'none', 'none']);
+      assert.deepEqual(await codesOf(ranks.map((rank) => save(rank, path))), ['none', 'none', 'none']);
     });
 
   it('is refused by all where one has no place for it, or is not built, or has gone', async () => {
@@ -141,7 +135,7 @@ describe('distributed: saving', () => {
       }),
     );
     const path = join(folder, 'refused');
-    const onOne = (last: Save) => codes(ranks.map((rank, i) => (i === 1 ? last : save)(rank, path)));
+    const onOne = (last: Save) => codesOf(ranks.map((rank, i) => (i === 1 ? last : save)(rank, path)));
     const withVariables: Save = ({ optimizer }) => optimizer.save(path, { variables: true });
     assert.deepEqual(await onOne(withVariables), ['ERR_COMM_MISMATCH', 'ERR_OPT_NOT_BUILT']);
     const step = ({ optimizer, variables }: Rank, i: number) =>
@@ -155,7 +149,7 @@ describe('distributed: saving', () => {
       await Promise.all([first, second]);
       return saved;
     });
-    assert.deepEqual(await codes(steps), ['ERR_COMM_MISMATCH', 'ERR_OPT_BUSY']);
+    assert.deepEqual(await codesOf(steps), ['ERR_COMM_MISMATCH', 'ERR_OPT_BUSY']);
     assert.deepEqual(await Promise.all(ranks.map(step)), [3, 3]);
     ranks[1]?.optimizer.dispose();
     assert.deepEqual(await onOne(save), ['ERR_COMM_MISMATCH', 'ERR_OPT_DISPOSED']);
@@ -198,9 +192,9 @@ describe('distributed: checkpoints of a run', () => {
     const run = join(folder, 'run');
     const others = ['ERR_COMM_MISMATCH', 'ERR_COMM_MISMATCH'];
     const mixed = [...saved(ranks.slice(0, 1), run, { keep: 0 }), ...saved(ranks.slice(1), run)];
-    assert.deepEqual(await codes(mixed), ['ERR_OPT_CONFIG_RANGE', ...others]);
+    assert.deepEqual(await codesOf(mixed), ['ERR_OPT_CONFIG_RANGE', ...others]);
     writeFileSync(run, 'a file');
-    assert.deepEqual(await codes(saved(ranks, run)), ['ERR_CKPT_IO', ...others]);
+    assert.deepEqual(await codesOf(saved(ranks, run)), ['ERR_CKPT_IO', ...others]);
     rmSync(run);
     await Promise.all(saved(ranks, run));
     await stepped(ranks);
@@ -208,12 +202,12 @@ describe('distributed: checkpoints of a run', () => {
     const failing = () => Promise.reject(Object.assign(new Error('kept'), { code: 'EACCES', syscall: 'rm' }));
     (system as { rm: unknown }).rm = failing;
     try {
-      assert.deepEqual(await codes(saved(ranks, run, { keep: 1 })), ['ERR_CKPT_IO', ...others]);
+      assert.deepEqual(await codesOf(saved(ranks, run, { keep: 1 })), ['ERR_CKPT_IO', ...others]);
     } finally {
       (system as { rm: unknown }).rm = rm;
     }
     assert.sameMembers(stepsIn(run), [0, 1]);
-    assert.deepEqual(await codes(saved(ranks, run, { keep: 1 })), ['none', 'none', 'none']);
+    assert.deepEqual(await codesOf(saved(ranks, run, { keep: 1 })), ['none', 'none', 'none']);
     assert.deepEqual(stepsIn(run), [1]);
   });
 });

@@ -76,11 +76,11 @@ const unrun: Readonly<Record<string, string>> = {
   'bench:mnist': 'trains for minutes, beside Python',
   'bench:muon': 'takes minutes, beside Python',
   'bench:report':
-    'writes the tables of results that are kept; test/figures.test.ts and test/bench.test.ts run its parts',
+    'writes the tables of results that are kept; test/docs/figures.test.ts and test/bench.test.ts run its parts',
   'bench:tfjs': 'takes minutes',
   'example:gpu': 'test/cuda/example.test.ts runs it in its own process',
   format: 'changes files; format:check is run',
-  'figure:nadam': 'writes a figure that is kept; test/figures.test.ts draws it',
+  'figure:nadam': 'writes a figure that is kept; test/docs/figures.test.ts draws it',
 };
 
 describe('the pages', () => {

@@ -87,11 +87,11 @@ describe('library memory', () => {
     use();
     await settle();
     const before = process.memoryUsage().rss;
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 10; round++) {
       use();
       await settle();
     }
-    assert.isBelow(process.memoryUsage().rss - before, 32 * megabyte); // all of them together are 400 MB
+    assert.isBelow(process.memoryUsage().rss - before, 32 * megabyte); // all of them together are 200 MB
   });
 
   it('is given back by the garbage collector, to which its bytes are reported', async () => {

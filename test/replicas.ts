@@ -12,6 +12,12 @@ export const ranksOf = (size: number, options: CommunicatorOptions = {}, faults?
 
 export type Shapes = readonly (readonly number[])[];
 
+/** What each of some actions throws: its code. */
+export async function codesOf(actions: readonly Promise<unknown>[]): Promise<string[]> {
+  const results = await Promise.allSettled(actions);
+  return results.map((result) => (result.status === 'fulfilled' ? 'none' : (result.reason as { code: string }).code));
+}
+
 /** Numbers around 0, the same for the same seed. */
 export function numbers(seed: string, length: number): Float32Array {
   let state = 1;

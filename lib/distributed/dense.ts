@@ -1,9 +1,9 @@
 // The gradients of one process as arrays of numbers, one for each variable: what is summed.
 import { allocated, type AnyArray, type FloatArray } from '../arrays.ts';
 import { isSpace, nameOf, type GpuIndex } from '../devices.ts';
-import { describe, rangeError, stateError, typeError } from '../errors.ts';
+import { stateError, typeError } from '../errors.ts';
 import { giveToOwners, gradientOnSite, letGoOf, waitForOwners, type Borrowed } from '../foreign.ts';
-import { gradientArray } from '../gradients.ts';
+import { checkGradients, gradientArray } from '../gradients.ts';
 import { IndexedSlices } from '../indexed_slices.ts';
 import { fromBfloat16, fromFloat16 } from '../halves.ts';
 import { addon, type Dtype, type Half } from '../native.ts';
@@ -39,14 +39,7 @@ export function denseGradients(who: string, runner: Runner, { gradients, variabl
       `${who} is distributed and expects variables that own their memory, got plain arrays: use Variable`,
     );
   const indices = roster.indicesOf(variables);
-  if (gradients !== undefined && !Array.isArray(gradients))
-    throw typeError('ERR_OPT_ARRAY_TYPE', `${who} expects an array of gradients, got ${describe(gradients)}`);
-  const count = gradients?.length ?? indices.length;
-  if (count !== indices.length)
-    throw rangeError(
-      'ERR_OPT_LENGTH',
-      `${who} expects ${indices.length} gradients, one for each variable, got ${count}`,
-    );
+  const list = checkGradients(who, gradients, indices.length);
   const arrays: (Numbers | null)[] = roster.variables.map(() => null);
   const borrowed: Borrowed[] = [];
   const giveBack = () => {
@@ -56,7 +49,7 @@ export function denseGradients(who: string, runner: Runner, { gradients, variabl
   try {
     indices.forEach((index, i) => {
       const variable = roster.variables[index] as Variable;
-      const gradient: unknown = gradients === undefined ? variable.gradient : gradients[i];
+      const gradient: unknown = list === undefined ? variable.gradient : list[i];
       arrays[index] = onGpu(roster, gradient, i, variable, borrowed) ?? denseArray(gradient, i, variable, runner);
     });
     checkSome(who, arrays);

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 
 import { assert } from 'chai';
 
-import { figure } from '../charts/nadam/figure.ts';
-import { tables } from '../charts/nadam/tables.ts';
+import { figure } from '../../charts/nadam/figure.ts';
+import { tables } from '../../charts/nadam/tables.ts';
 
-const read = (path: string): string => readFileSync(new URL(`../docs/${path}`, import.meta.url), 'utf8');
+const read = (path: string): string => readFileSync(new URL(`../../docs/${path}`, import.meta.url), 'utf8');
 
 describe('docs/nadam.md', () => {
   it('shows the figure that npm run figure:nadam draws', () => {

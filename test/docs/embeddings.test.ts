@@ -7,13 +7,13 @@ import { fileURLToPath } from 'node:url';
 
 import { assert } from 'chai';
 
-import { loadCorpus } from '../examples/embeddings/corpus.ts';
-import { nearest } from '../examples/embeddings/neighbours.ts';
-import { kContexts, Pairs } from '../examples/embeddings/pairs.ts';
-import { SkipGram } from '../examples/embeddings/skip_gram.ts';
-import { mulberry32 } from '../examples/random.ts';
+import { loadCorpus } from '../../examples/embeddings/corpus.ts';
+import { nearest } from '../../examples/embeddings/neighbours.ts';
+import { kContexts, Pairs } from '../../examples/embeddings/pairs.ts';
+import { SkipGram } from '../../examples/embeddings/skip_gram.ts';
+import { mulberry32 } from '../../examples/random.ts';
 
-const cwd = fileURLToPath(new URL('..', import.meta.url));
+const cwd = fileURLToPath(new URL('../..', import.meta.url));
 
 describe('npm run example:embeddings', function () {
   this.timeout(60_000);

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
 import ts from 'typescript';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What the compiler says of test/typing/own.ts in a project that has this package installed. */
 function diagnosed(folder: string): string[] {
