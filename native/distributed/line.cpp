@@ -20,7 +20,7 @@ using std::chrono::microseconds;
 // Keeps calls to engines apart from the exit of the process, which takes their libraries down. Never destroyed.
 struct Gate {
   std::atomic<bool> leaving{false};
-  std::shared_timed_mutex calls;
+  std::shared_mutex calls;
 
   static Gate& gate() {
     static Gate& gate = *new Gate;
@@ -30,14 +30,15 @@ struct Gate {
   static void closeAtExit() {
     std::atexit([] {
       if (gate().leaving.exchange(true)) return;
-      (void)gate().calls.try_lock_for(std::chrono::milliseconds(200));  // a call may hang: the process ends all the same
+      // A call may hang: the process ends all the same. (To wait with a lock asks for glibc 2.30, as does a condition variable below.)
+      for (int i = 0; i < 200 && !gate().calls.try_lock(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     });
   }
   // Makes a call, unless the process is going away: then the thread goes no further.
   template <class Call>
   auto pass(const Call& call) {
     while (leaving) std::this_thread::sleep_for(std::chrono::hours(1));
-    const std::shared_lock<std::shared_timed_mutex> lock(calls);
+    const std::shared_lock<std::shared_mutex> lock(calls);
     return call();
   }
 };
@@ -104,12 +105,12 @@ bool Line::attempt(Work& work) {
   return true;
 }
 
-// Rests grow with the time that has been waited, so that a late rank costs little time and little of the processor.
+// Rests grow with the time that has been waited, so that a late rank costs little time and little of the processor. None is so long that
+// it would have to be ended early.
 void Line::rest(const Work& work, Clock::time_point since) {
   const auto waited = std::chrono::duration_cast<microseconds>(Clock::now() - since) - work.eager;
   if (waited < microseconds(0)) return std::this_thread::yield();
-  std::unique_lock<std::mutex> lock(mutex_);
-  wake_.wait_for(lock, std::clamp(waited / 16, microseconds(20), microseconds(1000)), [this] { return stopping_.load(); });
+  std::this_thread::sleep_for(std::clamp(waited / 16, microseconds(20), microseconds(1000)));
 }
 
 void Line::run() noexcept {
