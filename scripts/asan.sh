@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer into build-asan/ and runs on it: the tests (but those that
-# read object files, run processes of their own, replace malloc or hardly come to native code), those of GPUs on an emulated one, ranks of MPI, random hostile calls, killed workers, and a leak check.
+# read object files, run processes of their own, replace malloc or hardly come to native code), those of GPUs on an emulated one, ranks
+# of MPI, random hostile calls, killed workers, and a leak check.
 # Usage: scripts/asan.sh [CALLS]
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -267,8 +267,8 @@ export class Communicator {
   }
 
   /**
-   * Ends it when all ranks have called this, behind the collectives called before; await the steps of optimizers first. All later calls reject with `ERR_COMM_CLOSED`.
-   * Doing it again does nothing. After a failure it waits for nobody.
+   * Ends it when all ranks have called this, behind the collectives called before; await the steps of optimizers first. All later calls
+   * reject with `ERR_COMM_CLOSED`. Doing it again does nothing. After a failure it waits for nobody.
    */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());

@@ -54,7 +54,8 @@ const kTimeout = 60_000; // ms
  * @throws it rejects with a `CommunicatorError`: `ERR_COMM_UNAVAILABLE` where the backend is missing, `ERR_COMM_WORLD_SIZE` where the
  *   world is not as large as the launcher or `expectSize` says, `ERR_COMM_TIMEOUT` where ranks do not come; with a TypeError
  *   `ERR_OPT_CONFIG_TYPE` or a RangeError `ERR_OPT_CONFIG_RANGE` for options that are none; with an Error `ERR_CUDA_...` where NCCL has
- *   no GPU
+ *   no GPU. MPI cannot be stopped halfway: a process whose MPI has not started in time, and that goes on (`onFailure: 'throw'`), ends by
+ *   `process.exit` only
  */
 export async function connect(options: ConnectOptions = {}): Promise<Communicator> {
   const { backend, expectSize, ...rest } = checked(options);

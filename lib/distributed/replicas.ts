@@ -275,7 +275,7 @@ export class Replicas implements Distribution {
     if (this.#givenUp === undefined) return;
     const error = stateError(
       'ERR_OPT_DISTRIBUTED',
-      `${this.#who}: a step was given up since a micro-batch was refused, here or on another rank: await distribute again on all ranks, or go on from a checkpoint`,
+      `${this.#who} expects distribute to be awaited again on all ranks, got a micro-batch after one that was refused, here or on another rank`,
     );
     throw Object.assign(error, { cause: this.#givenUp });
   }
